@@ -1,0 +1,1 @@
+//! The gRPC client API of Quorate: generated code and its conversions.

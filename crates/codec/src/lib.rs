@@ -1,0 +1,1 @@
+//! Peer frames and log records: bytes to vocabulary and back.

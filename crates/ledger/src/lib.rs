@@ -1,0 +1,1 @@
+//! Deterministic execution: application trait, key-value store, log topics, sessions, registry, certified state.

@@ -1,0 +1,1 @@
+//! QUIC links between replicas with mutual raw public keys. Moves bytes, knows no message.

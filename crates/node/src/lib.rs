@@ -1,0 +1,1 @@
+//! The Quorate node: threads, sockets, files, API server and metrics around the engine.

@@ -1,0 +1,1 @@
+//! The PBFT protocol of Quorate as a sans-IO state machine.

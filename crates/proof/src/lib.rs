@@ -1,0 +1,1 @@
+//! Offline verification of receipts and state proofs.

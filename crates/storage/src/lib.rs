@@ -1,0 +1,1 @@
+//! Write-ahead log, block store, index and state versions of Quorate.

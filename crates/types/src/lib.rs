@@ -1,0 +1,42 @@
+//! The vocabulary of Quorate: identifiers, quorum arithmetic, statements and their signed layouts,
+//! notices, records, transactions, headers, limits and error codes.
+//!
+//! This crate depends on no other crate of the workspace, does no IO, reads no clock and hashes nothing:
+//! it says what the bytes *are*; `quorate-crypto` hashes, signs and verifies them.
+
+pub mod bytes;
+pub mod error_code;
+pub mod genesis;
+pub mod header;
+pub mod ids;
+pub mod layout;
+pub mod limits;
+pub mod members;
+pub mod message;
+pub mod notice;
+pub mod operation;
+pub mod quorum;
+pub mod record;
+pub mod result;
+pub mod statement;
+pub mod time;
+pub mod transaction;
+
+pub use bytes::{Digest, LedgerId, PublicKey, Signature, StoreId, TransactionId};
+pub use error_code::ErrorCode;
+pub use genesis::{Genesis, GenesisMember, NamedKey, Parameters, RegistryMode};
+pub use header::{Block, BlockCertificate, CertificateKind, CertifiedBlock, Header};
+pub use ids::{Epoch, Number, ReplicaId, Seq, SessionId, View};
+pub use members::{Member, Members};
+pub use message::{
+    BaseProof, CommitCertificate, Message, NewView, PreparedCertificate, Proposal,
+    ViewChange,
+};
+pub use notice::{Fetch, Hello, HelloReply, Notice, SlotStatus, Status, Suspicion};
+pub use operation::{Operation, OperationOutput, Operations};
+pub use quorum::{QuorumError, Quorums};
+pub use record::Record;
+pub use result::{FailReason, TransactionResult, VoidReason};
+pub use statement::{SignedStatement, Statement, StatementKind};
+pub use time::{LedgerTime, Monotonic, Now, Wall};
+pub use transaction::{Batch, SignedTransaction, Transaction};

@@ -1,0 +1,51 @@
+//! A limit on everything, with its reason. Limits that the replicas must agree on are
+//! [`crate::genesis::Parameters`]; these are the bounds within which a genesis may choose, and local ones.
+
+/// Members of one epoch: bitmaps of members fit `u128`, and view changes were sized for 100 (M4).
+pub const MAX_MEMBERS: u16 = 100;
+/// Slots of the window `L`: a VIEW-CHANGE carries up to this many prepared certificates.
+pub const MAX_WINDOW: u64 = 256;
+/// Bytes of one transaction, signature included: a batch holds at least four.
+pub const MAX_TRANSACTION_BYTES: u32 = 256 * 1024;
+/// Transactions of one batch: bounds the work that one proposal may ask for.
+pub const MAX_BATCH_TRANSACTIONS: u32 = 2_000;
+/// Bytes of one batch: bounds the time that one proposal occupies a link.
+pub const MAX_BATCH_BYTES: u32 = 1024 * 1024;
+/// Bytes of a key: keys are hashed into the tree and repeated in proofs.
+pub const MAX_KEY_BYTES: usize = 1024;
+/// Bytes of a topic's name.
+pub const MAX_TOPIC_BYTES: usize = 255;
+/// Bytes of an application's name.
+pub const MAX_APP_BYTES: usize = 32;
+/// Operations of one transaction: bounds the execution time of one transaction.
+pub const MAX_OPERATIONS: usize = 1_024;
+/// Entries that one `list` or range read may return.
+pub const MAX_LIST_ENTRIES: usize = 1_000;
+/// Keys registered in one genesis, clients and operators each.
+pub const MAX_GENESIS_KEYS: usize = 10_000;
+/// Bytes of a name in a genesis (ledger, member, client).
+pub const MAX_NAME_BYTES: usize = 64;
+/// The session window `W` a genesis may choose: its bitmap is part of the state.
+pub const MAX_SESSION_WINDOW: u32 = 1_024;
+/// Requests of one sender in custody (C2): one client cannot fill the custody of all.
+pub const CUSTODY_REQUESTS_PER_SENDER: usize = 1_024;
+/// Bytes of one sender in custody (C2).
+pub const CUSTODY_BYTES_PER_SENDER: usize = 4 * 1024 * 1024;
+/// Bytes in custody altogether (C2).
+pub const CUSTODY_BYTES: usize = 64 * 1024 * 1024;
+/// Requests in custody on the word of one forwarding peer (C2): a liar cannot crowd out direct clients.
+pub const CUSTODY_REQUESTS_PER_PEER: usize = 16_384;
+/// Slots described in one STATUS (R1): more repair follows in the next one.
+pub const STATUS_SLOTS: usize = 16;
+/// Messages buffered per peer for views not yet reached (R2).
+pub const FUTURE_MESSAGES_PER_PEER: usize = 64;
+/// Blocks in one answer to a FETCH (T).
+pub const FETCH_BLOCKS: usize = 32;
+/// Bytes of blocks in one answer to a FETCH: the first block is always sent.
+pub const FETCH_BYTES: usize = 2 * 1024 * 1024;
+/// Streams a client may have in flight per SubmitStream.
+pub const SUBMITS_IN_FLIGHT: usize = 1_024;
+/// Blocks kept in memory with their certificates for receipts and repair.
+pub const RECENT_BLOCKS: usize = 512;
+/// The version of every file, frame and preface.
+pub const FORMAT: u32 = 1;

@@ -1,0 +1,104 @@
+//! The member set of an epoch (Q1, M7).
+
+use crate::bytes::{LedgerId, PublicKey, StoreId};
+use crate::ids::{Epoch, ReplicaId, View};
+use crate::layout::Writer;
+use crate::quorum::{QuorumError, Quorums};
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    pub name: String,
+    /// Signs statements.
+    pub vote: PublicKey,
+    /// Identifies the member's QUIC endpoint.
+    pub transport: PublicKey,
+    /// The store that may vote under this key; genesis members have none yet (L2).
+    pub store: Option<StoreId>,
+}
+
+/// The members of one epoch of one ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Members {
+    ledger: LedgerId,
+    epoch: Epoch,
+    quorums: Quorums,
+    members: Vec<Member>,
+}
+
+impl Members {
+    /// The domain tag of the member set's hash (M7).
+    pub const TAG: &'static str = "quorate/members/v1";
+
+    /// The members of `epoch`, of whom `faults` may be Byzantine.
+    ///
+    /// # Errors
+    /// If the quorum arithmetic refuses the numbers.
+    pub fn new(
+        ledger: LedgerId,
+        epoch: Epoch,
+        faults: u16,
+        members: Vec<Member>,
+    ) -> Result<Self, QuorumError> {
+        let n = u16::try_from(members.len()).unwrap_or(u16::MAX);
+        Ok(Self { ledger, epoch, quorums: Quorums::declared(n, faults)?, members })
+    }
+
+    pub fn ledger(&self) -> &LedgerId {
+        &self.ledger
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub fn quorums(&self) -> Quorums {
+        self.quorums
+    }
+
+    /// How many members there are.
+    pub fn count(&self) -> u16 {
+        self.quorums.members()
+    }
+
+    /// The member with this index, if there is one.
+    pub fn get(&self, id: ReplicaId) -> Option<&Member> {
+        self.members.get(id.index())
+    }
+
+    /// Every member with its index.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
+        ReplicaId::all(self.count()).zip(&self.members)
+    }
+
+    /// The member that owns this transport key.
+    pub fn by_transport_key(&self, key: &PublicKey) -> Option<ReplicaId> {
+        self.iter().find(|(_, member)| member.transport == *key).map(|(id, _)| id)
+    }
+
+    /// The member that owns this vote key.
+    pub fn by_vote_key(&self, key: &PublicKey) -> Option<ReplicaId> {
+        self.iter().find(|(_, member)| member.vote == *key).map(|(id, _)| id)
+    }
+
+    /// `primary(e, v) = (e + v) mod n` (N).
+    pub fn primary(&self, view: View) -> ReplicaId {
+        let n = u64::from(self.count());
+        let index = (self.epoch.get() % n + view.get() % n) % n;
+        ReplicaId::new(u16::try_from(index).expect("less than n"))
+    }
+
+    /// The bytes whose hash stands in headers (M7): epoch, f, members with store ids.
+    pub fn hashed_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::tagged(Self::TAG);
+        writer.fixed(&self.ledger.0).u64(self.epoch.get()).u16(self.quorums.faults()).u16(self.count());
+        for member in &self.members {
+            writer.short(member.name.as_bytes()).fixed(&member.vote.0).fixed(&member.transport.0);
+            match &member.store {
+                None => writer.u8(0),
+                Some(store) => writer.u8(1).fixed(&store.0),
+            };
+        }
+        writer.finish()
+    }
+}

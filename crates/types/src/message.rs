@@ -1,0 +1,190 @@
+//! What travels between replicas: statements with what rides along (M1), certificates, bodies, and notices (M2).
+
+use crate::bytes::{Digest, LedgerId, Signature};
+use crate::header::{BlockCertificate, CertifiedBlock};
+use crate::ids::{Epoch, ReplicaId, Seq, View};
+use crate::layout::Writer;
+use crate::notice::Notice;
+use crate::statement::{SignedStatement, Statement};
+use crate::transaction::{Batch, SignedTransaction};
+use bincode::{Decode, Encode};
+use std::sync::Arc;
+
+/// A PRE-PREPARE with its batch. Never of the null batch: that one needs no body and exists only in O.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Proposal {
+    pub pre_prepare: SignedStatement,
+    pub batch: Arc<Batch>,
+}
+
+/// The proposal by the view's primary and q−1 PREPAREs by distinct backups (N5): the whole prepared certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct PreparedCertificate {
+    pub epoch: Epoch,
+    pub view: View,
+    pub seq: Seq,
+    pub digest: Digest,
+    /// The primary's signature on the PRE-PREPARE.
+    pub proposal: Signature,
+    /// Sorted by signer.
+    pub prepares: Vec<(ReplicaId, Signature)>,
+}
+
+/// q COMMITs by distinct members (N8), sorted by signer: transferable with the body.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct CommitCertificate {
+    pub epoch: Epoch,
+    pub view: View,
+    pub seq: Seq,
+    pub digest: Digest,
+    pub commits: Vec<(ReplicaId, Signature)>,
+}
+
+/// C of a VIEW-CHANGE: what proves its base (V2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub enum BaseProof {
+    /// The base is block 0.
+    Genesis,
+    /// q CHECKPOINTs (K2).
+    Checkpoint(BlockCertificate),
+}
+
+/// A VIEW-CHANGE with C and P (V2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct ViewChange {
+    pub statement: SignedStatement,
+    pub base_proof: BaseProof,
+    /// One for each slot above base with a prepared certificate, of the highest view; strictly increasing.
+    pub prepared: Vec<PreparedCertificate>,
+}
+
+/// A NEW-VIEW (V7) with the new primary's PRE-PREPARE signature for each slot of O and, for those who lack them, the
+/// VIEW-CHANGEs it names. Receivers that hold these already get an empty list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct NewView {
+    pub statement: SignedStatement,
+    /// One for each entry of O: the PRE-PREPARE of that slot and digest in the new view.
+    pub proposals: Vec<Signature>,
+    pub view_changes: Vec<Arc<ViewChange>>,
+}
+
+/// Everything one replica may send another after the preface.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Message {
+    Proposal(Proposal),
+    /// PREPARE, COMMIT, ATTEST or CHECKPOINT.
+    Vote(SignedStatement),
+    ViewChange(Arc<ViewChange>),
+    NewView(Arc<NewView>),
+    CommitCertificate(CommitCertificate),
+    /// A block's or a checkpoint's certificate without its block.
+    BlockCertificate(BlockCertificate),
+    /// A batch that was asked for by digest (V9).
+    Body(Arc<Batch>),
+    /// A block with its certificate (T1).
+    Block(Arc<CertifiedBlock>),
+    /// Requests in custody (C2).
+    Forward(Vec<SignedTransaction>),
+    Notice(Notice),
+}
+
+impl PreparedCertificate {
+    /// The PRE-PREPARE that `proposal` signs.
+    pub fn pre_prepare(&self) -> Statement {
+        Statement::PrePrepare { view: self.view, seq: self.seq, digest: self.digest }
+    }
+
+    /// The PREPARE that each of `prepares` signs.
+    pub fn prepare(&self) -> Statement {
+        Statement::Prepare { view: self.view, seq: self.seq, digest: self.digest }
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.u64(self.epoch.get()).u64(self.view.get()).u64(self.seq.get()).fixed(&self.digest.0);
+        writer.fixed(&self.proposal.0);
+        write_signatures(writer, &self.prepares);
+    }
+}
+
+impl CommitCertificate {
+    /// The COMMIT that each signature is of.
+    pub fn commit(&self) -> Statement {
+        Statement::Commit { view: self.view, seq: self.seq, digest: self.digest }
+    }
+}
+
+fn write_signatures(writer: &mut Writer, signatures: &[(ReplicaId, Signature)]) {
+    writer.count(signatures.len());
+    for (signer, signature) in signatures {
+        writer.u16(signer.get()).fixed(&signature.0);
+    }
+}
+
+impl BaseProof {
+    /// The domain tag of H(C).
+    pub const TAG: &'static str = "quorate/base-proof/v1";
+
+    /// The bytes whose hash is H(C).
+    pub fn hashed_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::tagged(Self::TAG);
+        match self {
+            Self::Genesis => {
+                writer.u8(0);
+            }
+            Self::Checkpoint(certificate) => {
+                writer.u8(1).u64(certificate.epoch.get()).u64(certificate.height.get());
+                writer.fixed(&certificate.header.0).u8(match certificate.kind {
+                    crate::CertificateKind::Attest => 0,
+                    crate::CertificateKind::Checkpoint => 1,
+                });
+                write_signatures(&mut writer, &certificate.signatures);
+            }
+        }
+        writer.finish()
+    }
+
+    /// The sequence number it proves.
+    pub fn base(&self) -> Seq {
+        match self {
+            Self::Genesis => Seq::ZERO,
+            Self::Checkpoint(certificate) => certificate.height,
+        }
+    }
+}
+
+impl ViewChange {
+    /// The domain tag of H(P).
+    pub const PREPARED_TAG: &'static str = "quorate/prepared-set/v1";
+    /// The domain tag of the digest by which a NEW-VIEW names a VIEW-CHANGE.
+    pub const DIGEST_TAG: &'static str = "quorate/view-change-digest/v1";
+
+    /// The bytes whose hash is H(P).
+    pub fn prepared_bytes(prepared: &[PreparedCertificate]) -> Vec<u8> {
+        let mut writer = Writer::tagged(Self::PREPARED_TAG);
+        writer.count(prepared.len());
+        for certificate in prepared {
+            certificate.write(&mut writer);
+        }
+        writer.finish()
+    }
+
+    /// The bytes whose hash names this VIEW-CHANGE in a NEW-VIEW. H(C) and H(P) are among the signed bytes.
+    pub fn digest_bytes(&self, ledger: &LedgerId) -> Vec<u8> {
+        Writer::tagged(Self::DIGEST_TAG)
+            .u16(self.statement.signer.get())
+            .long(&self.statement.statement.signed_bytes(ledger, self.statement.epoch))
+            .finish()
+    }
+
+    /// The view it asks for.
+    pub fn view(&self) -> View {
+        self.statement.statement.view().unwrap_or(View::ZERO)
+    }
+}
+
+impl NewView {
+    /// The view it opens.
+    pub fn view(&self) -> View {
+        self.statement.statement.view().unwrap_or(View::ZERO)
+    }
+}
