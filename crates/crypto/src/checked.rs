@@ -93,6 +93,8 @@ pub enum CheckedMessage {
     Body(Arc<HashedBatch>),
     Block(Arc<CheckedBlock>),
     Forward(Vec<HashedTransaction>),
+    /// Two statements of one signer; whether they contradict each other is the core's to say.
+    Evidence(Box<(SignedStatement, SignedStatement)>),
     Notice(Notice),
 }
 
@@ -390,6 +392,14 @@ impl Attested for Message {
                 let hashed: Vec<_> = transactions.into_iter().map(HashedTransaction::new).collect();
                 hashed.iter().try_for_each(|transaction| claims.transaction(transaction))?;
                 CheckedMessage::Forward(hashed)
+            }
+            Message::Evidence(pair) => {
+                if pair.0.signer != pair.1.signer {
+                    return Err(Malformed::BadList);
+                }
+                claims.statement(&pair.0)?;
+                claims.statement(&pair.1)?;
+                CheckedMessage::Evidence(pair)
             }
             Message::Notice(notice) => {
                 if let Notice::HelloReply(reply) = &notice {

@@ -1,1 +1,20 @@
-//! The PBFT protocol of Quorate as a sans-IO state machine.
+//! The protocol of Quorate: PBFT (Castro and Liskov, OSDI'99; TOCS 2002) with signed messages, as a state machine
+//! that does no IO.
+//!
+//! Two doors. In: [`Replica::handle`] takes [`Input`]s, everything in them verified. Out: an [`Outbox`], whose effects
+//! [`release`] gives up only when its records are durable (table D). Time is an argument; a deadline is state.
+//! `docs/protocol.md` has the clauses that comments cite.
+
+mod config;
+mod input;
+mod outbox;
+mod replica;
+mod status;
+mod verdict;
+
+pub use config::{Config, Tuning};
+pub use input::{Execution, Input, Recovered};
+pub use outbox::{Effect, Log, Outbox, Report, release};
+pub use replica::Replica;
+pub use status::{Phase, ReplicaStatus};
+pub use verdict::{Evidence, Ignored, Verdict};

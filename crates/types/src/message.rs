@@ -85,6 +85,8 @@ pub enum Message {
     Block(Arc<CertifiedBlock>),
     /// Requests in custody (C2).
     Forward(Vec<SignedTransaction>),
+    /// Two statements of one signer that contradict each other: it convinces every receiver (V1).
+    Evidence(Box<(SignedStatement, SignedStatement)>),
     Notice(Notice),
 }
 

@@ -1,0 +1,164 @@
+//! The one way out: nothing leaves before what it promises is durable (D1).
+
+use crate::verdict::Evidence;
+use quorate_crypto::HashedBatch;
+use quorate_types::{BlockCertificate, Digest, Message, Record, ReplicaId, Seq, Suspicion, View};
+use std::sync::Arc;
+
+/// What one turn of the core wants done: records to make durable, then effects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Outbox {
+    records: Vec<Record>,
+    /// Replaces everything recorded before it, this turn's records included.
+    compaction: Option<Vec<Record>>,
+    effects: Vec<Effect>,
+}
+
+/// Something to do once the records are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// To every other member.
+    Broadcast(Message),
+    Send { to: ReplicaId, message: Message },
+    /// Execute the next slot; `None` is the null batch. Answered by [`crate::Input::Executed`].
+    Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
+    /// Make blocks and state up to `seq` durable (K1). Answered by [`crate::Input::CheckpointDurable`].
+    MakeDurable { seq: Seq },
+    /// q members attested a block (M8): store its certificate, answer who waits.
+    Certified(BlockCertificate),
+    /// Send stored certified blocks from this height on to a peer (T1).
+    SupplyBlocks { to: ReplicaId, from: Seq },
+    /// Something that people or metrics should know.
+    Report(Report),
+}
+
+/// What happened, for logs and metrics. The pure crates log nothing themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    ViewChangeStarted { view: View, reason: ViewChangeReason },
+    ViewActive { view: View, primary: ReplicaId },
+    Suspects { view: View, suspicion: Suspicion },
+    SuspicionWithdrawn { view: View },
+    CheckpointStable { seq: Seq },
+    /// This replica is too far behind for window repair and fetches blocks (K5).
+    CatchingUp { from: Seq, to: Seq },
+    CaughtUp { at: Seq },
+    EvidenceFound(Evidence),
+    /// Own header differs from a certified one: voting stopped (K4).
+    Diverged { seq: Seq, own: Digest, certified: Digest },
+    /// A certificate contradicts an executed slot: more than f faults, voting stopped (N9).
+    Contradiction { seq: Seq },
+    /// Peers hold votes of this replica that its log lacks: it is a learner now (D6).
+    Amnesia,
+    /// The HELLO replies are complete: statements may leave (D6).
+    HelloComplete,
+}
+
+/// Why a view change began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ViewChangeReason {
+    /// A blocking set, this replica included, suspects the primary (V1).
+    Suspicion,
+    /// Others left the view (V5).
+    Joined,
+    /// The primary abdicated (V1).
+    Abdication,
+    /// No NEW-VIEW came in time (V6).
+    Timeout,
+}
+
+/// Where records become durable. Implemented by the segmented log and by the simulator's disk.
+pub trait Log {
+    type Error;
+
+    /// Adds a record; it need not be durable yet.
+    ///
+    /// # Errors
+    /// When the disk fails; the process must then stop (D3).
+    fn append(&mut self, record: &Record) -> Result<(), Self::Error>;
+
+    /// Makes every appended record durable.
+    ///
+    /// # Errors
+    /// When the disk fails; the process must then stop, and must not try again (D3).
+    fn sync(&mut self) -> Result<(), Self::Error>;
+
+    /// Atomically replaces everything appended so far by `records`, durably (K3).
+    ///
+    /// # Errors
+    /// When the disk fails; the process must then stop (D3).
+    fn compact(&mut self, records: &[Record]) -> Result<(), Self::Error>;
+}
+
+/// Makes the records of all outboxes durable with one sync, then gives up their effects in order (D1). An outbox
+/// without records waits only for earlier ones.
+///
+/// # Errors
+/// When the log fails: no effect is given up, and the process must stop (D3).
+pub fn release<L: Log>(log: &mut L, outboxes: Vec<Outbox>) -> Result<Vec<Effect>, L::Error> {
+    let mut effects = Vec::new();
+    let mut unsynced = false;
+    for outbox in outboxes {
+        match outbox.compaction {
+            Some(records) => {
+                log.compact(&records)?;
+                unsynced = false;
+            }
+            None => {
+                for record in &outbox.records {
+                    log.append(record)?;
+                    unsynced = true;
+                }
+            }
+        }
+        effects.extend(outbox.effects);
+    }
+    if unsynced {
+        log.sync()?;
+    }
+    Ok(effects)
+}
+
+impl Outbox {
+    /// An outbox in which nothing waits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.effects.is_empty() && self.compaction.is_none()
+    }
+
+    /// Whether something must become durable before the effects may leave.
+    pub fn needs_sync(&self) -> bool {
+        !self.records.is_empty() || self.compaction.is_some()
+    }
+
+    /// Adds an effect that waits for every record of this outbox and of earlier ones. Hosts use it for what must
+    /// keep its place behind the core's own effects.
+    pub fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(crate) fn record(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    pub(crate) fn compact(&mut self, records: Vec<Record>) {
+        self.compaction = Some(records);
+    }
+
+    pub(crate) fn send(&mut self, to: ReplicaId, message: Message) {
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    pub(crate) fn broadcast(&mut self, message: Message) {
+        self.effects.push(Effect::Broadcast(message));
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        self.effects.push(Effect::Report(report));
+    }
+}
