@@ -74,6 +74,11 @@ impl HashedBatch {
         &self.ids
     }
 
+    /// Each transaction with its id, in order, to be held apart from the batch.
+    pub fn hashed_transactions(&self) -> impl Iterator<Item = HashedTransaction> {
+        self.transactions().map(|(id, signed)| HashedTransaction { id, signed: signed.clone() })
+    }
+
     /// Transactions with their ids, in order.
     pub fn transactions(&self) -> impl Iterator<Item = (TransactionId, &SignedTransaction)> {
         self.ids.iter().copied().zip(&self.batch.transactions)

@@ -9,7 +9,7 @@ pub mod signer;
 pub mod verify;
 
 pub use cache::Cache;
-pub use checked::{CheckedMessage, CheckedRecord, HashedBatch, HashedTransaction};
+pub use checked::{CheckedBlock, CheckedMessage, CheckedRecord, HashedBatch, HashedTransaction};
 pub use digest::{
     base_proof_digest, genesis_ledger_id, header_hash, members_hash, null_batch_digest, prepared_set_digest,
     sha256, transaction_id, view_change_digest,

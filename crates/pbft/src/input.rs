@@ -48,7 +48,8 @@ pub struct Recovered {
     pub batches: Vec<(Seq, Digest)>,
     /// Every block up to this one has its certificate in the store.
     pub certified: Seq,
-    /// Header hashes of the blocks above `certified` up to `executed`, in order: they are attested again (M8).
+    /// Header hashes of the blocks above the lower of `certified` and the log's stable checkpoint up to `executed`,
+    /// in order: those without a certificate are attested again (M8), and checkpoints are compared (K4).
     pub headers: Vec<(Seq, Digest)>,
     pub obligation: Option<LedgerTime>,
 }

@@ -5,16 +5,30 @@
 //! [`release`] gives up only when its records are durable (table D). Time is an argument; a deadline is state.
 //! `docs/protocol.md` has the clauses that comments cite.
 
+mod agreement;
+mod batching;
+mod checkpoint;
 mod config;
+mod custody;
+mod evidence;
+mod execution;
 mod input;
+mod invariants;
+mod new_view;
 mod outbox;
+mod pledges;
+mod recovery;
+mod repair;
 mod replica;
+mod slot;
 mod status;
+mod timers;
 mod verdict;
+mod view_change;
 
 pub use config::{Config, Tuning};
 pub use input::{Execution, Input, Recovered};
-pub use outbox::{Effect, Log, Outbox, Report, release};
+pub use outbox::{Effect, Log, Outbox, Report, ViewChangeReason, release};
 pub use replica::Replica;
 pub use status::{Phase, ReplicaStatus};
 pub use verdict::{Evidence, Ignored, Verdict};

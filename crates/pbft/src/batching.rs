@@ -1,0 +1,70 @@
+//! Proposing: what a primary does with what it holds (N1, K6).
+
+use crate::outbox::Outbox;
+use crate::replica::Replica;
+use crate::slot::Offer;
+use quorate_crypto::{HashedBatch, Signer};
+use quorate_types::{LedgerTime, Message, Now, Proposal, Seq, Statement};
+use std::sync::Arc;
+
+impl<S: Signer> Replica<S> {
+    /// N1: proposes while fewer than DEPTH own slots are uncommitted and something waits. No delay timer: what
+    /// arrives meanwhile gathers.
+    pub(crate) fn propose(&mut self, now: Now, out: &mut Outbox) {
+        while self.may_propose() && self.custody.has_ready() {
+            let seq = self.next_proposal;
+            let parameters = &self.config.parameters;
+            let most = parameters.block_max_transactions as usize;
+            let transactions = self.custody.cut(seq, most, parameters.block_max_bytes as usize);
+            if transactions.is_empty() {
+                return;
+            }
+            self.propose_batch(HashedBatch::of(LedgerTime(now.wall.0), transactions), out);
+        }
+    }
+
+    fn may_propose(&self) -> bool {
+        self.is_primary()
+            && self.active
+            && self.can_vote()
+            && !self.catching_up
+            && self.next_proposal <= self.window_end()
+            && self.uncommitted_proposals() < self.config.parameters.depth
+    }
+
+    /// Own slots that are proposed and not decided.
+    fn uncommitted_proposals(&self) -> u64 {
+        let first = self.delivered.next();
+        let undecided = self.slots.range(first..self.next_proposal).filter(|(_, slot)| slot.decided.is_none());
+        undecided.count() as u64
+    }
+
+    /// The proposal is the primary's vote: it sends no PREPARE (N1).
+    fn propose_batch(&mut self, batch: HashedBatch, out: &mut Outbox) {
+        let (seq, view, digest) = (self.next_proposal, self.view, batch.digest());
+        let batch = Arc::new(batch);
+        self.next_proposal = seq.next();
+        let pre_prepare = self.pledges.pledge(Statement::PrePrepare { view, seq, digest }, out);
+        let signature = pre_prepare.signature;
+        let Some(slot) = self.slot_mut(seq) else { return };
+        slot.offers = vec![Offer { view, digest, signature }];
+        slot.bodies.insert(digest, batch.clone());
+        self.record_proposal(seq, digest, &batch, out);
+        out.broadcast(Message::Proposal(Proposal { pre_prepare, batch: batch.batch().clone() }));
+        self.advance(seq, out);
+    }
+
+    /// K6: an idle primary makes an empty block when the state has an obligation whose time has come.
+    pub(crate) fn on_tick(&mut self, now: Now, out: &mut Outbox) {
+        let due = self.obligation.is_some_and(|time| time.0 <= now.wall.0);
+        let idle = self.next_proposal == self.executed.next();
+        if due && idle && self.may_propose() && !self.custody.has_ready() {
+            self.propose_batch(HashedBatch::of(LedgerTime(now.wall.0), Vec::new()), out);
+        }
+    }
+
+    /// Where proposing goes on after a NEW-VIEW (V7).
+    pub(crate) fn continue_after(&mut self, last: Seq) {
+        self.next_proposal = last.max(self.base.base()).next();
+    }
+}

@@ -1,0 +1,188 @@
+//! The pledge ledger: the one place that signs.
+//!
+//! Every statement of this replica passes [`Pledges::pledge`], which checks that it contradicts nothing said before,
+//! records it, and queues it behind the record. It panics rather than be two-faced: a contradiction here is a bug of
+//! ours, never a peer's doing, since no peer's number reaches this file unchecked.
+//!
+//! What an auditor should find here: one digest per (view, seq, kind); no PRE-PREPARE, PREPARE or COMMIT in a view
+//! below one that was left (N10); one VIEW-CHANGE per view (V2); one ATTEST and one CHECKPOINT per seq; for an executed
+//! slot only the digest executed (N9).
+
+use crate::outbox::Outbox;
+use quorate_crypto::Signer;
+use quorate_types::{
+    Digest, Epoch, LedgerId, Record, ReplicaId, Seq, SignedStatement, Statement, StatementKind, View,
+};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pledges<S> {
+    signer: S,
+    me: ReplicaId,
+    ledger: LedgerId,
+    epoch: Epoch,
+    /// The view in which votes are cast: the highest of a VIEW-CHANGE or NEW-VIEW said or accepted.
+    view: View,
+    /// Whether `view` is open for votes: false from VIEW-CHANGE to NEW-VIEW.
+    open: bool,
+    /// The latest vote of each kind on each slot.
+    votes: BTreeMap<(Seq, StatementKind), SignedStatement>,
+    view_change: Option<SignedStatement>,
+    new_view: Option<SignedStatement>,
+    /// The digests of executed slots above the stable checkpoint (N9).
+    executed: BTreeMap<Seq, Digest>,
+}
+
+impl<S: Signer> Pledges<S> {
+    pub(crate) fn new(signer: S, me: ReplicaId, ledger: LedgerId, epoch: Epoch) -> Self {
+        Self {
+            signer,
+            me,
+            ledger,
+            epoch,
+            view: View::ZERO,
+            open: true,
+            votes: BTreeMap::new(),
+            view_change: None,
+            new_view: None,
+            executed: BTreeMap::new(),
+        }
+    }
+
+    /// Signs a statement unless that very statement was signed before, in which case the same bytes are returned (D2).
+    /// A vote's record goes into `out` before any effect that carries it. PRE-PREPARE, VIEW-CHANGE and NEW-VIEW are
+    /// recorded by the caller together with what rides along; ATTEST needs no record (table D).
+    ///
+    /// # Panics
+    /// If the statement contradicts an earlier one: a bug of this replica.
+    pub(crate) fn pledge(&mut self, statement: Statement, out: &mut Outbox) -> SignedStatement {
+        if let Some(said) = self.said(&statement) {
+            return said;
+        }
+        self.check(&statement);
+        let signature = self.signer.sign(&statement.signed_bytes(&self.ledger, self.epoch));
+        let signed = SignedStatement { epoch: self.epoch, signer: self.me, statement, signature };
+        self.remember(&signed);
+        let recorded = [StatementKind::Prepare, StatementKind::Commit, StatementKind::Checkpoint];
+        if recorded.contains(&signed.statement.kind()) {
+            out.record(Record::Vote(signed.clone()));
+        }
+        signed
+    }
+
+    /// The identical statement, if it was signed before.
+    fn said(&self, statement: &Statement) -> Option<SignedStatement> {
+        let candidate = match statement {
+            Statement::ViewChange { .. } => self.view_change.as_ref(),
+            Statement::NewView { .. } => self.new_view.as_ref(),
+            other => self.votes.get(&(other.seq()?, other.kind())),
+        };
+        candidate.filter(|signed| signed.statement == *statement).cloned()
+    }
+
+    fn check(&self, statement: &Statement) {
+        match statement {
+            Statement::PrePrepare { view, seq, digest }
+            | Statement::Prepare { view, seq, digest }
+            | Statement::Commit { view, seq, digest } => {
+                assert!(self.open && *view == self.view, "N10: vote in view {view}, but {} is open", self.view);
+                let earlier = self.votes.get(&(*seq, statement.kind())).and_then(|said| said.statement.view());
+                assert!(earlier.is_none_or(|said| said < *view), "one {:?} per view: {statement:?}", statement.kind());
+                let executed = self.executed.get(seq);
+                assert!(executed.is_none_or(|executed| executed == digest), "N9: executed another at {seq}");
+            }
+            Statement::Attest { seq, .. } | Statement::Checkpoint { seq, .. } => {
+                assert!(!self.votes.contains_key(&(*seq, statement.kind())), "one {:?} at {seq}", statement.kind());
+            }
+            Statement::ViewChange { view, .. } => {
+                let earlier = self.view_change.as_ref().and_then(|said| said.statement.view());
+                assert!(earlier.is_none_or(|said| said < *view), "V2: one VIEW-CHANGE for view {view}");
+                assert!(*view == self.view && !self.open, "V2: view {view} must be entered and closed first");
+            }
+            Statement::NewView { view, .. } => {
+                let earlier = self.new_view.as_ref().and_then(|said| said.statement.view());
+                assert!(earlier.is_none_or(|said| said < *view), "V7: one NEW-VIEW for view {view}");
+                assert!(*view == self.view && !self.open, "V7: view {view} must be pending");
+            }
+        }
+    }
+
+    fn remember(&mut self, signed: &SignedStatement) {
+        match &signed.statement {
+            Statement::ViewChange { .. } => self.view_change = Some(signed.clone()),
+            Statement::NewView { .. } => self.new_view = Some(signed.clone()),
+            other => {
+                let seq = other.seq().expect("a vote names a slot");
+                self.votes.insert((seq, other.kind()), signed.clone());
+            }
+        }
+    }
+
+    /// Takes back what the log says was said, in the order of the log.
+    pub(crate) fn restore(&mut self, signed: &SignedStatement) {
+        if signed.signer == self.me && signed.epoch == self.epoch {
+            self.remember(signed);
+        }
+    }
+
+    /// Closes all views below `view` for ever, and `view` until it is opened (N10, V2).
+    pub(crate) fn leave_for(&mut self, view: View) {
+        assert!(view > self.view, "views only grow: {view} after {}", self.view);
+        self.view = view;
+        self.open = false;
+    }
+
+    /// Opens a view whose NEW-VIEW was recorded (V8).
+    pub(crate) fn open(&mut self, view: View) {
+        assert!(view >= self.view, "views only grow: {view} after {}", self.view);
+        self.view = view;
+        self.open = true;
+    }
+
+    /// Takes back the position that the log says was reached.
+    pub(crate) fn restore_position(&mut self, view: View, open: bool) {
+        self.view = view;
+        self.open = open;
+    }
+
+    /// Binds later votes on a slot to the digest that was executed there (N9).
+    pub(crate) fn bind_executed(&mut self, seq: Seq, digest: Digest) {
+        self.executed.insert(seq, digest);
+    }
+
+    /// The digest executed in a slot above the stable checkpoint.
+    pub(crate) fn executed_digest(&self, seq: Seq) -> Option<Digest> {
+        self.executed.get(&seq).copied()
+    }
+
+    /// The own vote of this kind on a slot, of the latest view.
+    pub(crate) fn vote(&self, seq: Seq, kind: StatementKind) -> Option<&SignedStatement> {
+        self.votes.get(&(seq, kind))
+    }
+
+    /// Whether the log holds this very statement (D6).
+    pub(crate) fn holds(&self, statement: &Statement) -> bool {
+        self.said(statement).is_some()
+    }
+
+    /// Forgets votes at or below a stable checkpoint, attestations excepted: they are re-issued on request (M8).
+    pub(crate) fn truncate(&mut self, stable: Seq, attests_from: Seq) {
+        self.votes.retain(|(seq, kind), _| {
+            if *kind == StatementKind::Attest { *seq >= attests_from } else { *seq > stable }
+        });
+        self.executed.retain(|seq, _| *seq > stable);
+    }
+
+    /// The own votes that must survive a compaction of the log, in order (K3).
+    pub(crate) fn votes_above(&self, stable: Seq) -> impl Iterator<Item = &SignedStatement> {
+        self.votes.iter().filter(move |((seq, kind), _)| {
+            let kept = [StatementKind::Prepare, StatementKind::Commit, StatementKind::Checkpoint];
+            *seq > stable && kept.contains(kind)
+        }).map(|(_, signed)| signed)
+    }
+
+    pub(crate) fn counts(&self) -> usize {
+        self.votes.len() + self.executed.len()
+    }
+}
+

@@ -1,0 +1,451 @@
+//! Repair of loss and catching up by blocks (R, T1): who lacks something says so in STATUS, and peers send what they
+//! have of their own, certificates, and bodies.
+
+use crate::outbox::{Effect, Outbox, Report};
+use crate::replica::Replica;
+use crate::slot::{Slot, bit, bitmap};
+use crate::timers::Timer;
+use crate::verdict::{Ignored, Verdict};
+use quorate_crypto::{CheckedMessage, Signer};
+use quorate_types::{
+    BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq,
+    SignedStatement, SlotStatus, Statement, StatementKind, Status, View, limits,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// ATTESTs or certificates sent for one STATUS; a larger gap is closed by blocks.
+const ATTESTS_PER_STATUS: usize = 16;
+
+/// What is known of peers, and what was asked of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Peers {
+    /// The latest STATUS of each.
+    status: BTreeMap<ReplicaId, Status>,
+    /// When each was last sent repairs.
+    repaired: BTreeMap<ReplicaId, Monotonic>,
+    /// Messages of views or slots not yet reached, few for each peer (R2).
+    future: BTreeMap<ReplicaId, VecDeque<CheckedMessage>>,
+    /// The highest PRE-PREPARE, PREPARE or COMMIT of each, for its HELLO (D6).
+    pub(crate) highest_vote: BTreeMap<ReplicaId, SignedStatement>,
+    /// The highest VIEW-CHANGE or NEW-VIEW of each, for its HELLO (D6).
+    pub(crate) highest_view: BTreeMap<ReplicaId, SignedStatement>,
+    pub(crate) asked_for_body: BTreeMap<Seq, Digest>,
+    pub(crate) fetch: BlockFetch,
+}
+
+/// The one FETCH of blocks under way (T1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct BlockFetch {
+    /// Whom to ask next.
+    next_peer: u16,
+    /// A block arrived since the last FETCH.
+    pub(crate) progressed: bool,
+    /// A peer's stable checkpoint is above what is executed here: its slots can no longer be repaired one by one.
+    hint: Option<ReplicaId>,
+}
+
+impl Peers {
+    /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
+    pub(crate) fn suspects(&self, peer: ReplicaId, view: View) -> bool {
+        self.status.get(&peer).is_some_and(|status| status.view == view && status.suspicion.is_some())
+    }
+}
+
+impl<S: Signer> Replica<S> {
+    /// Where this replica stands, as its peers are told (R1).
+    pub(crate) fn own_status(&self) -> Status {
+        let first = self.executed.next();
+        let end = first.plus(limits::STATUS_SLOTS as u64);
+        let slots = self.slots.range(first..end).map(|(seq, slot)| self.slot_status(*seq, slot)).collect();
+        let next_checkpoint = self.checkpoints.tallies.values().next();
+        let next_attest = self.attestations.tallies.get(&self.attestations.certified().next());
+        Status {
+            epoch: self.epoch(),
+            view: self.view,
+            active: self.active,
+            suspicion: self.suspicion,
+            base: self.base.base(),
+            stable: self.stable.base(),
+            executed: self.executed,
+            certified: self.attestations.certified(),
+            view_changes: self.view_change_bits(),
+            slots,
+            checkpoints: next_checkpoint.map_or(0, |tally| bitmap(tally.keys().copied())),
+            attests: next_attest.map_or(0, |tally| bitmap(tally.keys().copied())),
+        }
+    }
+
+    fn slot_status(&self, seq: Seq, slot: &Slot) -> SlotStatus {
+        let current = |votes: &BTreeMap<ReplicaId, crate::slot::Vote>| {
+            bitmap(votes.iter().filter(|(_, vote)| vote.view == self.view).map(|(sender, _)| *sender))
+        };
+        let offer = slot.offers.iter().find(|offer| offer.view == self.view);
+        SlotStatus {
+            seq,
+            proposal: offer.is_some_and(|offer| slot.holds_body(&offer.digest)),
+            committed: slot.decided.is_some(),
+            wants_body: slot.wants_body(self.view, self.quorums().strong()),
+            prepares: current(&slot.prepares),
+            commits: current(&slot.commits),
+        }
+    }
+
+    pub(crate) fn on_status_timer(&mut self, now: Now, out: &mut Outbox) {
+        out.broadcast(Message::Notice(Notice::Status(self.own_status())));
+        let tuning = &self.config.tuning;
+        let next = if self.something_missing(now) { tuning.status_busy } else { tuning.status_idle };
+        self.timers.set(Timer::Status, now.monotonic.plus(next));
+        self.peers.asked_for_body.clear();
+        self.reconsider_offers(now, out);
+    }
+
+    /// R1: whether STATUS should be sent fast.
+    pub(crate) fn something_missing(&self, now: Now) -> bool {
+        if !self.greeting.complete || !self.active || self.catching_up || self.suspicion.is_some() {
+            return true;
+        }
+        let open = self.executed < self.highest_proposed()
+            || self.custody.len() > 0
+            || self.attestations.certified() < self.executed
+            || !self.checkpoints.tallies.is_empty();
+        open && now.monotonic.since(self.progress.1) >= self.config.tuning.stall
+    }
+
+    pub(crate) fn on_notice(
+        &mut self,
+        now: Now,
+        from: ReplicaId,
+        notice: Notice,
+        out: &mut Outbox,
+    ) -> Verdict {
+        match notice {
+            Notice::Status(status) => self.on_status(now, from, status, out),
+            Notice::Fetch(fetch) => self.on_fetch(from, &fetch, out),
+            Notice::Hello(hello) => self.on_hello(from, &hello, out),
+            Notice::HelloReply(reply) => self.on_hello_reply(now, from, &reply, out),
+            // The host measures round trips.
+            Notice::Ping { .. } | Notice::Pong { .. } => Verdict::Ignored(Ignored::Unasked),
+        }
+    }
+
+    pub(crate) fn on_peer_connected(&mut self, peer: ReplicaId, out: &mut Outbox) -> Verdict {
+        if peer.index() >= usize::from(self.n()) || peer == self.me() {
+            return Verdict::Ignored(Ignored::WrongSender);
+        }
+        if !self.greeting.complete {
+            out.send(peer, Message::Notice(Notice::Hello(self.greeting.hello())));
+        }
+        out.send(peer, Message::Notice(Notice::Status(self.own_status())));
+        Verdict::Accepted
+    }
+
+    /// R1: a peer's position. What it lacks and this replica has is sent, at most every few milliseconds.
+    fn on_status(&mut self, now: Now, from: ReplicaId, status: Status, out: &mut Outbox) -> Verdict {
+        const PAUSE: Duration = Duration::from_millis(20);
+        if status.epoch != self.epoch() || status.slots.len() > limits::STATUS_SLOTS {
+            return Verdict::Ignored(Ignored::Invalid);
+        }
+        self.peers.status.insert(from, status.clone());
+        if status.stable > self.executed || status.certified > self.attestations.certified().plus(ATTESTS_PER_STATUS as u64) {
+            self.peers.fetch.hint = Some(from);
+        }
+        let last = self.peers.repaired.get(&from).copied();
+        if last.is_some_and(|last| now.monotonic.since(last) < PAUSE) {
+            return Verdict::Accepted;
+        }
+        self.peers.repaired.insert(from, now.monotonic);
+        self.repair_view(from, &status, out);
+        self.repair_checkpoint(from, &status, out);
+        self.repair_slots(from, &status, out);
+        self.repair_attests(from, &status, out);
+        Verdict::Accepted
+    }
+
+    fn repair_view(&self, to: ReplicaId, status: &Status, out: &mut Outbox) {
+        let waiting = status.view == self.view && !status.active;
+        if self.active {
+            if (status.view < self.view || waiting)
+                && let Some(accepted) = self.view_changes.accepted.as_ref()
+            {
+                out.send(to, Message::NewView(accepted.clone()));
+            }
+            return;
+        }
+        let lacks_mine = status.view_changes & bit(self.me()) == 0;
+        if (status.view < self.view || (waiting && lacks_mine))
+            && let Some(own) = self.view_changes.own.as_ref().filter(|own| own.view() == self.view)
+        {
+            out.send(to, Message::ViewChange(own.clone()));
+        }
+    }
+
+    fn repair_checkpoint(&self, to: ReplicaId, status: &Status, out: &mut Outbox) {
+        if status.base < self.base.base()
+            && let BaseProof::Checkpoint(certificate) = &self.base
+        {
+            out.send(to, Message::BlockCertificate(certificate.clone()));
+            return;
+        }
+        if let Some(seq) = self.checkpoints.tallies.keys().next()
+            && status.base < *seq
+            && status.checkpoints & bit(self.me()) == 0
+            && let Some(own) = self.pledges.vote(*seq, StatementKind::Checkpoint)
+        {
+            out.send(to, Message::Vote(own.clone()));
+        }
+    }
+
+    /// Re-sends own statements, certificates and bodies of the peer's next slots, within a byte budget.
+    fn repair_slots(&self, to: ReplicaId, status: &Status, out: &mut Outbox) {
+        let mut budget = self.config.tuning.repair_bytes;
+        let first = status.executed.next();
+        let end = first.plus(limits::STATUS_SLOTS as u64);
+        for (seq, slot) in self.slots.range(first..end) {
+            let held = status.slots.iter().find(|held| held.seq == *seq);
+            let spent = self.repair_slot(to, status, *seq, slot, held, out);
+            if spent >= budget {
+                return;
+            }
+            budget -= spent;
+        }
+    }
+
+    fn repair_slot(
+        &self,
+        to: ReplicaId,
+        status: &Status,
+        seq: Seq,
+        slot: &Slot,
+        held: Option<&SlotStatus>,
+        out: &mut Outbox,
+    ) -> usize {
+        const STATEMENT: usize = 256;
+        if held.is_some_and(|held| held.committed) {
+            return 0;
+        }
+        let has_proposal = held.is_some_and(|held| held.proposal);
+        let wanted = held.and_then(|held| held.wants_body);
+        let mut spent = 0;
+        if let Some(certificate) = slot.commit_certificate.as_ref().filter(|_| slot.decided.is_some()) {
+            spent += STATEMENT * certificate.commits.len();
+            out.send(to, Message::CommitCertificate(certificate.clone()));
+            let lacks = wanted == Some(certificate.digest) || !has_proposal;
+            if let Some(body) = slot.bodies.get(&certificate.digest).filter(|_| lacks) {
+                spent += body.batch().size();
+                out.send(to, Message::Body(body.batch().clone()));
+            }
+            return spent;
+        }
+        if let Some(block) = &slot.block {
+            spent += block.batch.as_ref().map_or(STATEMENT, |batch| batch.batch().size());
+            out.send(to, Message::Block(Arc::new(block.to_certified_block())));
+            return spent;
+        }
+        if let Some(body) = wanted.and_then(|digest| slot.bodies.get(&digest)) {
+            spent += body.batch().size();
+            out.send(to, Message::Body(body.batch().clone()));
+        }
+        if status.view == self.view && status.active && self.active && self.can_vote() {
+            spent += self.resend_votes(to, seq, slot, held, out);
+        }
+        spent
+    }
+
+    /// Own votes of the current view only: what was said in older views travels in certificates alone (N10).
+    fn resend_votes(
+        &self,
+        to: ReplicaId,
+        seq: Seq,
+        slot: &Slot,
+        held: Option<&SlotStatus>,
+        out: &mut Outbox,
+    ) -> usize {
+        const STATEMENT: usize = 256;
+        let mut spent = 0;
+        let has_proposal = held.is_some_and(|held| held.proposal);
+        if self.is_primary() && !has_proposal && !self.is_reproposed(seq)
+            && let Some(own) = self.pledges.vote(seq, StatementKind::PrePrepare)
+            && own.statement.view() == Some(self.view)
+            && let Statement::PrePrepare { digest, .. } = own.statement
+            && let Some(body) = slot.bodies.get(&digest)
+        {
+            spent += body.batch().size();
+            out.send(to, Message::Proposal(Proposal { pre_prepare: own.clone(), batch: body.batch().clone() }));
+        }
+        for (kind, bits) in [
+            (StatementKind::Prepare, held.map_or(0, |held| held.prepares)),
+            (StatementKind::Commit, held.map_or(0, |held| held.commits)),
+        ] {
+            if bits & bit(self.me()) == 0
+                && let Some(own) = self.pledges.vote(seq, kind)
+                && own.statement.view() == Some(self.view)
+            {
+                spent += STATEMENT;
+                out.send(to, Message::Vote(own.clone()));
+            }
+        }
+        spent
+    }
+
+    /// M8: ATTEST of any executed block is re-issued on request; a certificate at hand is better.
+    fn repair_attests(&self, to: ReplicaId, status: &Status, out: &mut Outbox) {
+        let mut seq = status.certified.next();
+        for _ in 0..ATTESTS_PER_STATUS {
+            if seq > status.executed || seq > self.executed {
+                return;
+            }
+            if let Some(certificate) = self.attestations.certificates.get(&seq) {
+                out.send(to, Message::BlockCertificate(certificate.clone()));
+            } else if let Some(own) = self.pledges.vote(seq, StatementKind::Attest)
+                && (seq != status.certified.next() || status.attests & bit(self.me()) == 0)
+            {
+                out.send(to, Message::Vote(own.clone()));
+            }
+            seq = seq.next();
+        }
+    }
+
+    fn on_fetch(&mut self, from: ReplicaId, fetch: &Fetch, out: &mut Outbox) -> Verdict {
+        match fetch {
+            Fetch::Body { seq, digest } => {
+                let body = self.slots.get(seq).and_then(|slot| slot.bodies.get(digest));
+                let Some(body) = body else { return Verdict::Ignored(Ignored::Unasked) };
+                out.send(from, Message::Body(body.batch().clone()));
+            }
+            Fetch::ViewChange { sender, digest } => {
+                let Some(whole) = self.new_view_naming(*sender, digest) else {
+                    return Verdict::Ignored(Ignored::Unasked);
+                };
+                out.send(from, Message::NewView(whole));
+            }
+            Fetch::Blocks { from: first } => {
+                out.push(Effect::SupplyBlocks { to: from, from: *first });
+            }
+        }
+        Verdict::Accepted
+    }
+
+    fn new_view_naming(&self, sender: ReplicaId, digest: &Digest) -> Option<Arc<NewView>> {
+        let accepted = self.view_changes.accepted.as_ref()?;
+        let Statement::NewView { chosen, .. } = &accepted.statement.statement else { return None };
+        chosen.contains(&(sender, *digest)).then(|| accepted.clone())
+    }
+
+    /// R2: keeps a message of a view not yet reached, few for each peer; STATUS repairs what is dropped.
+    pub(crate) fn buffer_future(&mut self, from: ReplicaId, view: View, message: CheckedMessage) -> Verdict {
+        const FAR: u64 = 1_024;
+        if view.above(self.view) > FAR {
+            return Verdict::Ignored(Ignored::TooFarAhead);
+        }
+        self.buffer(from, message)
+    }
+
+    /// N2: keeps a message just beyond the window, until base moves.
+    pub(crate) fn buffer_beyond_window(
+        &mut self,
+        from: ReplicaId,
+        seq: Seq,
+        message: CheckedMessage,
+    ) -> Verdict {
+        if seq > self.window_end().plus(self.config.parameters.checkpoint_every) {
+            return Verdict::Ignored(Ignored::TooFarAhead);
+        }
+        self.buffer(from, message)
+    }
+
+    fn buffer(&mut self, from: ReplicaId, message: CheckedMessage) -> Verdict {
+        let most_proposals = usize::try_from(self.config.parameters.depth).unwrap_or(usize::MAX);
+        let is_proposal = |message: &CheckedMessage| matches!(message, CheckedMessage::Proposal { .. });
+        let queue = self.peers.future.entry(from).or_default();
+        if is_proposal(&message) && queue.iter().filter(|held| is_proposal(held)).count() >= most_proposals {
+            return Verdict::Ignored(Ignored::TooFarAhead);
+        }
+        if queue.len() >= limits::FUTURE_MESSAGES_PER_PEER {
+            queue.pop_front();
+        }
+        queue.push_back(message);
+        Verdict::Ignored(Ignored::TooFarAhead)
+    }
+
+    /// Looks again at what was buffered, after a view opened or the window moved.
+    pub(crate) fn replay_buffered(&mut self, now: Now, out: &mut Outbox) {
+        for (from, messages) in std::mem::take(&mut self.peers.future) {
+            for message in messages {
+                let _ = match message {
+                    CheckedMessage::Proposal { pre_prepare, batch } => {
+                        self.on_proposal(now, from, pre_prepare, batch, out)
+                    }
+                    CheckedMessage::Vote(signed) => self.on_vote(now, signed, out),
+                    _ => Verdict::Ignored(Ignored::Unasked),
+                };
+            }
+        }
+    }
+
+    /// K5, T1: base is, or must soon be, above what is executed: blocks with certificates close the gap.
+    pub(crate) fn start_catching_up(&mut self, to: Seq, out: &mut Outbox) {
+        if !self.catching_up {
+            self.catching_up = true;
+            out.report(Report::CatchingUp { from: self.executed, to });
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        let end = self.window_end();
+        let beyond = self.checkpoints.beyond.values().filter(|seq| **seq > end).count();
+        self.base.base() > self.executed || beyond >= self.quorums().weak()
+    }
+
+    /// Sends the next FETCH of blocks if one is due, and notices the end of a transfer.
+    pub(crate) fn catch_up(&mut self, now: Now, out: &mut Outbox) {
+        const SOON: Duration = Duration::from_millis(10);
+        if self.catching_up && !self.is_behind() {
+            self.catching_up = false;
+            out.report(Report::CaughtUp { at: self.executed });
+        }
+        let wanted = self.catching_up || self.peers.fetch.hint.is_some();
+        if std::mem::take(&mut self.peers.fetch.progressed) && wanted {
+            self.timers.set_no_later(Timer::Fetch, now.monotonic.plus(SOON));
+        }
+        if wanted && !self.timers.is_set(Timer::Fetch) {
+            self.fetch_blocks(now, out);
+        }
+    }
+
+    pub(crate) fn on_fetch_timer(&mut self, now: Now, out: &mut Outbox) {
+        if self.catching_up || self.peers.fetch.hint.is_some() {
+            self.fetch_blocks(now, out);
+        }
+    }
+
+    /// Asks a peer that has more, each time another one, unless execution has enough to do.
+    fn fetch_blocks(&mut self, now: Now, out: &mut Outbox) {
+        self.timers.set(Timer::Fetch, now.monotonic.plus(self.config.tuning.fetch));
+        if self.delivered.above(self.executed) > limits::FETCH_BLOCKS as u64 {
+            return;
+        }
+        let lacking_certificates = self.attestations.certified() < self.executed && !self.catching_up;
+        let from =
+            if lacking_certificates { self.attestations.certified().next() } else { self.delivered.next() };
+        let hint = self.peers.fetch.hint.take();
+        if let Some(peer) = hint.or_else(|| self.next_source(from)) {
+            out.send(peer, Message::Notice(Notice::Fetch(Fetch::Blocks { from })));
+        }
+    }
+
+    fn next_source(&mut self, from: Seq) -> Option<ReplicaId> {
+        let n = self.n();
+        for _ in 0..n {
+            let peer = ReplicaId::new(self.peers.fetch.next_peer % n);
+            self.peers.fetch.next_peer = (self.peers.fetch.next_peer + 1) % n;
+            let has = self.peers.status.get(&peer).is_none_or(|status| status.certified >= from);
+            if peer != self.me() && has {
+                return Some(peer);
+            }
+        }
+        None
+    }
+}
+

@@ -1,0 +1,504 @@
+//! When a view is left and how the next one is entered (V1 – V10).
+
+use crate::new_view::{self, Conclusion};
+use crate::outbox::{Outbox, Report, ViewChangeReason};
+use crate::replica::{Replica, RequestTimer};
+use crate::slot::{Offer, bitmap};
+use crate::timers::Timer;
+use crate::verdict::{Evidence, Ignored, Verdict};
+use quorate_crypto::{
+    Signer, base_proof_digest, null_batch_digest, prepared_set_digest, view_change_digest,
+};
+use quorate_types::{
+    BaseProof, Digest, Fetch, Message, NewView, Notice, Now, Record, ReplicaId, Seq, SignedStatement,
+    Statement, StatementKind, Suspicion, View, ViewChange,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// VIEW-CHANGEs and NEW-VIEWs held.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ViewChanges {
+    /// The highest valid one of each sender, the own one included (V4).
+    pub(crate) latest: BTreeMap<ReplicaId, Arc<ViewChange>>,
+    /// The own latest one: the same bytes are sent again (V2).
+    pub(crate) own: Option<Arc<ViewChange>>,
+    /// The latest NEW-VIEW accepted, with the VIEW-CHANGEs it names (R2).
+    pub(crate) accepted: Option<Arc<NewView>>,
+    /// A NEW-VIEW some of whose VIEW-CHANGEs are still to come.
+    pub(crate) pending: Option<Arc<NewView>>,
+    /// Bodies that the own NEW-VIEW would name and that are missing (V7).
+    pub(crate) wanted_bodies: BTreeMap<Seq, Digest>,
+}
+
+impl<S: Signer> Replica<S> {
+    /// V1: suspects the primary of the current view. It is a state, told at once and repeated in STATUS.
+    pub(crate) fn suspect(&mut self, suspicion: Suspicion, out: &mut Outbox) {
+        let proven = suspicion == Suspicion::Misbehaviour && self.suspicion != Some(suspicion);
+        if !self.active || !self.can_vote() || (self.suspicion.is_some() && !proven) {
+            return;
+        }
+        self.suspicion = Some(suspicion);
+        self.calm = 0;
+        out.report(Report::Suspects { view: self.view, suspicion });
+        out.broadcast(Message::Notice(Notice::Status(self.own_status())));
+    }
+
+    /// V1: progress for the oldest request withdraws what was no proof.
+    pub(crate) fn withdraw_suspicion(&mut self, out: &mut Outbox) {
+        if self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Misbehaviour) {
+            self.suspicion = None;
+            out.report(Report::SuspicionWithdrawn { view: self.view });
+            out.broadcast(Message::Notice(Notice::Status(self.own_status())));
+        }
+    }
+
+    pub(crate) fn on_primary_silent(&mut self, out: &mut Outbox) -> Verdict {
+        if self.is_primary() || self.catching_up || self.custody.oldest().is_none() {
+            return Verdict::Ignored(Ignored::Unasked);
+        }
+        self.suspect(Suspicion::Silence, out);
+        Verdict::Accepted
+    }
+
+    pub(crate) fn on_primary_heard(&mut self, out: &mut Outbox) -> Verdict {
+        if self.suspicion == Some(Suspicion::Silence) {
+            self.withdraw_suspicion(out);
+        }
+        Verdict::Accepted
+    }
+
+    /// V10: the timer is bound to the oldest request and the view; an expiry for anything else is stale.
+    pub(crate) fn on_request_timeout(&mut self, out: &mut Outbox) -> Verdict {
+        let bound = self.timed_head().map(|head| RequestTimer { view: self.view, head });
+        // Runs again if it leads to nothing now, or if another suspicion stands and is withdrawn later.
+        let expired_for = self.request_timer_for.take();
+        if bound.is_none() || bound != expired_for {
+            return Verdict::Ignored(Ignored::Stale);
+        }
+        self.suspect(Suspicion::RequestTimeout, out);
+        Verdict::Accepted
+    }
+
+    /// V10: restarted when another request becomes oldest and when a view becomes active.
+    pub(crate) fn update_request_timer(&mut self, now: Now) {
+        let due = |head: &crate::replica::Head| match head {
+            crate::replica::Head::Request(_) => true,
+            crate::replica::Head::Obligation(time) => time.0 <= now.wall.0,
+        };
+        let wanted = self.timed_head().filter(due).map(|head| RequestTimer { view: self.view, head });
+        if wanted == self.request_timer_for {
+            return;
+        }
+        self.request_timer_for = wanted;
+        match wanted {
+            Some(_) => self.timers.set(Timer::Request, now.monotonic.plus(self.timeout)),
+            None => self.timers.cancel(Timer::Request),
+        }
+    }
+
+    /// V1, V5, V6: whether what is known by now starts a view change. Called after every input.
+    pub(crate) fn consider_view_change(&mut self, now: Now, out: &mut Outbox) {
+        if !self.can_vote() {
+            return;
+        }
+        while let Some((to, reason)) = self.view_to_start() {
+            self.start_view_change(now, to, reason, out);
+        }
+        self.update_new_view_timer(now);
+    }
+
+    fn view_to_start(&self) -> Option<(View, ViewChangeReason)> {
+        let blocking = self.quorums().blocking();
+        if let Some(view) = self.joined_view(blocking) {
+            return Some((view, ViewChangeReason::Joined));
+        }
+        if !self.active {
+            return None;
+        }
+        let next = self.view.next();
+        let by_primary = self.view_changes.latest.get(&self.primary());
+        if !self.is_primary() && by_primary.is_some_and(|view_change| view_change.view() == next) {
+            return Some((next, ViewChangeReason::Abdication));
+        }
+        (self.suspecting() >= blocking).then_some((next, ViewChangeReason::Suspicion))
+    }
+
+    /// V5: the u-th largest view among the latest VIEW-CHANGEs of others, if it is above the own.
+    fn joined_view(&self, blocking: usize) -> Option<View> {
+        let mut views: Vec<View> = self
+            .view_changes
+            .latest
+            .iter()
+            .filter(|(sender, _)| **sender != self.me())
+            .map(|(_, view_change)| view_change.view())
+            .collect();
+        views.sort_unstable_by(|a, b| b.cmp(a));
+        views.get(blocking - 1).copied().filter(|view| *view > self.view)
+    }
+
+    /// V1: members, oneself included, that suspect the current view or have sent a VIEW-CHANGE for a higher one.
+    fn suspecting(&self) -> usize {
+        ReplicaId::all(self.n())
+            .filter(|member| {
+                let left = self
+                    .view_changes
+                    .latest
+                    .get(member)
+                    .is_some_and(|view_change| view_change.view() > self.view);
+                let suspects = if *member == self.me() {
+                    self.suspicion.is_some()
+                } else {
+                    self.peers.suspects(*member, self.view)
+                };
+                left || suspects
+            })
+            .count()
+    }
+
+    /// V2: the change to `to`: recorded, then broadcast. One VIEW-CHANGE per view.
+    pub(crate) fn start_view_change(
+        &mut self,
+        now: Now,
+        to: View,
+        reason: ViewChangeReason,
+        out: &mut Outbox,
+    ) {
+        self.view = to;
+        self.active = false;
+        self.suspicion = None;
+        self.calm = 0;
+        self.pledges.leave_for(to);
+        self.timers.cancel(Timer::NewView);
+        if self.view_changes.pending.as_ref().is_some_and(|pending| pending.view() < to) {
+            self.view_changes.pending = None;
+        }
+        self.view_changes.wanted_bodies.clear();
+        let view_change = Arc::new(self.build_view_change(out));
+        out.record(Record::ViewChange(view_change.clone()));
+        self.view_changes.own = Some(view_change.clone());
+        self.view_changes.latest.insert(self.me(), view_change.clone());
+        out.report(Report::ViewChangeStarted { view: to, reason });
+        out.broadcast(Message::ViewChange(view_change));
+        self.try_new_view(now, out);
+    }
+
+    fn build_view_change(&mut self, out: &mut Outbox) -> ViewChange {
+        let base = self.base.base();
+        let above = self.slots.range(base.next()..);
+        let prepared: Vec<_> = above.filter_map(|(_, slot)| slot.prepared.clone()).collect();
+        let statement = Statement::ViewChange {
+            view: self.view,
+            base,
+            base_proof: base_proof_digest(&self.base),
+            prepared: prepared_set_digest(&prepared),
+        };
+        let statement = self.pledges.pledge(statement, out);
+        ViewChange { statement, base_proof: self.base.clone(), prepared }
+    }
+
+    /// V3, V4: a VIEW-CHANGE of a member.
+    pub(crate) fn on_view_change(
+        &mut self,
+        now: Now,
+        view_change: Arc<ViewChange>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        let signed = &view_change.statement;
+        self.note_view_statement(signed);
+        if signed.signer == self.me() {
+            return Verdict::Ignored(Ignored::Duplicate);
+        }
+        if !new_view::is_valid(&view_change, self.epoch(), &self.config.parameters) {
+            return self.condemn_view_statement(signed.clone(), out);
+        }
+        if let Some(known) = self.view_changes.latest.get(&signed.signer) {
+            if known.view() > view_change.view() {
+                return Verdict::Ignored(Ignored::Stale);
+            }
+            if known.view() == view_change.view() {
+                if known.statement.statement == signed.statement {
+                    return Verdict::Ignored(Ignored::Duplicate);
+                }
+                return self.condemn((known.statement.clone(), signed.clone()), out);
+            }
+        }
+        self.view_changes.latest.insert(signed.signer, view_change.clone());
+        self.try_new_view(now, out);
+        if let Some(pending) = self.view_changes.pending.take() {
+            return self.on_new_view(now, pending, out);
+        }
+        Verdict::Accepted
+    }
+
+    /// V6: runs once q members, oneself included, have sent VIEW-CHANGEs for this view or a higher one (F10).
+    fn update_new_view_timer(&mut self, now: Now) {
+        if self.active {
+            self.timers.cancel(Timer::NewView);
+            return;
+        }
+        let arrived = self.view_changes_for_pending();
+        if usize::from(arrived) >= self.quorums().strong() && !self.timers.is_set(Timer::NewView) {
+            self.timers.set(Timer::NewView, now.monotonic.plus(self.timeout));
+        }
+    }
+
+    /// How many members have sent VIEW-CHANGEs for the pending view or a higher one.
+    pub(crate) fn view_changes_for_pending(&self) -> u16 {
+        let arrived =
+            self.view_changes.latest.values().filter(|view_change| view_change.view() >= self.view).count();
+        u16::try_from(arrived).unwrap_or(u16::MAX)
+    }
+
+    /// The members counted by V6, as a bitmap.
+    pub(crate) fn view_change_bits(&self) -> u128 {
+        let latest = self.view_changes.latest.iter();
+        bitmap(latest.filter(|(_, held)| held.view() >= self.view).map(|(sender, _)| *sender))
+    }
+
+    /// V6: on expiry the timeout doubles up to the cap and the next view starts.
+    pub(crate) fn on_new_view_timeout(&mut self, now: Now, out: &mut Outbox) {
+        if self.active || !self.can_vote() {
+            return;
+        }
+        self.timeout = (self.timeout * 2).min(self.config.parameters.view_timeout_max());
+        self.start_view_change(now, self.view.next(), ViewChangeReason::Timeout, out);
+    }
+
+    /// V7: the new primary's NEW-VIEW, once q VIEW-CHANGEs for exactly its view are held with every body O names.
+    pub(crate) fn try_new_view(&mut self, now: Now, out: &mut Outbox) {
+        if self.active || !self.is_primary() || !self.can_vote() {
+            return;
+        }
+        let latest = self.view_changes.latest.values();
+        let candidates: Vec<_> = latest.filter(|held| held.view() == self.view).cloned().collect();
+        let strong = self.quorums().strong();
+        if candidates.len() < strong {
+            return;
+        }
+        let holds = |seq: Seq, digest: &Digest| {
+            *digest == null_batch_digest()
+                || self.slots.get(&seq).is_some_and(|slot| slot.bodies.contains_key(digest))
+        };
+        match new_view::choose(self.me(), &candidates, strong, holds) {
+            Ok(chosen) => self.send_new_view(now, chosen, out),
+            Err(missing) => self.fetch_for_new_view(missing, out),
+        }
+    }
+
+    fn fetch_for_new_view(&mut self, missing: Vec<(Seq, Digest)>, out: &mut Outbox) {
+        for (seq, digest) in missing {
+            if self.view_changes.wanted_bodies.insert(seq, digest) != Some(digest) {
+                out.broadcast(Message::Notice(Notice::Fetch(Fetch::Body { seq, digest })));
+            }
+        }
+    }
+
+    fn send_new_view(&mut self, now: Now, chosen: Vec<Arc<ViewChange>>, out: &mut Outbox) {
+        let conclusion = new_view::conclude(&chosen);
+        let executed_another = conclusion.slots().any(|(seq, digest)| {
+            self.pledges.executed_digest(seq).is_some_and(|executed| executed != digest)
+        });
+        if executed_another {
+            self.halt(Report::Contradiction { seq: conclusion.min.base().next() }, out);
+            return;
+        }
+        let view = self.view;
+        let ledger = *self.config.members.ledger();
+        let named = chosen
+            .iter()
+            .map(|view_change| (view_change.statement.signer, view_change_digest(view_change, &ledger)))
+            .collect();
+        let proposals = conclusion.proposals.clone();
+        let min = conclusion.min.base();
+        let statement = self.pledges.pledge(Statement::NewView { view, chosen: named, min, proposals }, out);
+        self.pledges.open(view);
+        let signatures = conclusion
+            .slots()
+            .map(|(seq, digest)| {
+                self.pledges.pledge(Statement::PrePrepare { view, seq, digest }, out).signature
+            })
+            .collect();
+        let new_view = NewView { statement, proposals: signatures, view_changes: chosen };
+        // VIEW-CHANGEs were broadcast by their senders; who lacks one FETCHes it (V8).
+        let brief = NewView { view_changes: Vec::new(), ..new_view.clone() };
+        self.enter_view(now, Arc::new(new_view), &conclusion, out);
+        out.broadcast(Message::NewView(Arc::new(brief)));
+    }
+
+    /// V8: a NEW-VIEW is accepted if it is by the primary of its view and says what the VIEW-CHANGEs it names lead to.
+    pub(crate) fn on_new_view(&mut self, now: Now, new_view: Arc<NewView>, out: &mut Outbox) -> Verdict {
+        let signed = &new_view.statement;
+        let Statement::NewView { view, chosen, .. } = &signed.statement else {
+            return Verdict::Ignored(Ignored::Invalid);
+        };
+        self.note_view_statement(signed);
+        if signed.signer != self.config.members.primary(*view) {
+            return Verdict::Ignored(Ignored::WrongSender);
+        }
+        if *view < self.view || (*view == self.view && self.active) {
+            return Verdict::Ignored(Ignored::Stale);
+        }
+        let named: Option<Vec<Arc<ViewChange>>> =
+            chosen.iter().map(|(sender, digest)| self.named_view_change(*sender, digest, &new_view)).collect();
+        let Some(named) = named else {
+            return self.await_view_changes(new_view, out);
+        };
+        let (members, parameters) = (&self.config.members, &self.config.parameters);
+        let follows = new_view::follows(&signed.statement, signed.signer, members, parameters, &named);
+        let Some(conclusion) = follows else {
+            return self.condemn_view_statement(signed.clone(), out);
+        };
+        let contradiction = conclusion.slots().find(|(seq, digest)| {
+            self.pledges.executed_digest(*seq).is_some_and(|executed| executed != *digest)
+        });
+        if let Some((seq, _)) = contradiction {
+            self.halt(Report::Contradiction { seq }, out);
+            return Verdict::Accepted;
+        }
+        let whole = NewView { view_changes: named, ..(*new_view).clone() };
+        self.pledges.open(*view);
+        self.enter_view(now, Arc::new(whole), &conclusion, out);
+        Verdict::Accepted
+    }
+
+    /// The VIEW-CHANGE of `sender` with this digest: of those that ride along, or of those held.
+    fn named_view_change(
+        &self,
+        sender: ReplicaId,
+        digest: &Digest,
+        new_view: &NewView,
+    ) -> Option<Arc<ViewChange>> {
+        let ledger = self.config.members.ledger();
+        let held = self.view_changes.latest.get(&sender);
+        new_view
+            .view_changes
+            .iter()
+            .chain(held)
+            .find(|view_change| {
+                view_change.statement.signer == sender && view_change_digest(view_change, ledger) == *digest
+            })
+            .cloned()
+    }
+
+    /// V8: FETCHes what a NEW-VIEW names and is missing here; whoever accepted it sends it whole.
+    fn await_view_changes(&mut self, new_view: Arc<NewView>, out: &mut Outbox) -> Verdict {
+        let Statement::NewView { chosen, .. } = &new_view.statement.statement else {
+            return Verdict::Ignored(Ignored::Invalid);
+        };
+        let known = self.view_changes.pending.as_ref().is_some_and(|pending| pending.view() >= new_view.view());
+        if !known && let Some((sender, digest)) = chosen.first().copied() {
+            let fetch = Fetch::ViewChange { sender, digest };
+            out.send(new_view.statement.signer, Message::Notice(Notice::Fetch(fetch)));
+        }
+        self.view_changes.pending = Some(new_view);
+        Verdict::Accepted
+    }
+
+    /// The view is open: record the NEW-VIEW, adopt base and O, then PREPARE each slot whose body is held (V8).
+    fn enter_view(&mut self, now: Now, new_view: Arc<NewView>, conclusion: &Conclusion, out: &mut Outbox) {
+        self.view = new_view.view();
+        self.active = true;
+        self.suspicion = None;
+        self.view_changes.pending = None;
+        self.view_changes.wanted_bodies.clear();
+        self.timers.cancel(Timer::NewView);
+        out.record(Record::NewView(new_view.clone()));
+        self.view_changes.accepted = Some(new_view.clone());
+        if let BaseProof::Checkpoint(certificate) = &conclusion.min {
+            self.adopt_base(certificate.clone(), out);
+        }
+        self.adopt_proposals(&new_view, conclusion);
+        self.continue_after(conclusion.last());
+        self.reclaim_custody();
+        out.report(Report::ViewActive { view: self.view, primary: self.primary() });
+        for (seq, digest) in conclusion.slots() {
+            self.record_body(seq, digest, out);
+            self.prepare_reproposed(now, seq, out);
+            self.advance(seq, out);
+        }
+        if !self.is_primary() {
+            const MOST: usize = 512;
+            let waiting = self.custody.ready_transactions(MOST);
+            if !waiting.is_empty() {
+                out.send(self.primary(), Message::Forward(waiting));
+            }
+        }
+        self.replay_buffered(now, out);
+    }
+
+    /// O's proposals count as PRE-PREPAREs of the new view; those of older views are over.
+    pub(crate) fn adopt_proposals(&mut self, new_view: &NewView, conclusion: &Conclusion) {
+        for slot in self.slots.values_mut() {
+            slot.offers.clear();
+        }
+        let view = new_view.view();
+        for ((seq, digest), signature) in conclusion.slots().zip(&new_view.proposals) {
+            if let Some(slot) = self.slot_mut(seq) {
+                slot.offers = vec![Offer { view, digest, signature: *signature }];
+            }
+        }
+    }
+
+    /// Which requests are in a slot is decided anew: those of O and of decided slots are, the others wait again.
+    fn reclaim_custody(&mut self) {
+        self.custody.unmark_all();
+        let mut marks = Vec::new();
+        for (seq, slot) in self.slots.range(self.executed.next()..) {
+            let digest = slot.decided.or(slot.offers.first().map(|offer| offer.digest));
+            if let Some(body) = digest.and_then(|digest| slot.bodies.get(&digest)) {
+                marks.push((*seq, body.clone()));
+            }
+        }
+        for (seq, body) in marks {
+            for id in body.ids() {
+                self.custody.mark(id, Some(seq));
+            }
+        }
+    }
+
+    /// Whether the slot's proposal of this view came in O: no clock or state check applies (V8).
+    pub(crate) fn is_reproposed(&self, seq: Seq) -> bool {
+        let Some(new_view) = &self.view_changes.accepted else { return false };
+        let Statement::NewView { view, min, proposals, .. } = &new_view.statement.statement else {
+            return false;
+        };
+        *view == self.view && seq > *min && seq <= min.plus(proposals.len() as u64)
+    }
+
+    /// V8, V9: PREPARE of a slot of O once its body is held; null counts as held.
+    pub(crate) fn prepare_reproposed(&mut self, now: Now, seq: Seq, out: &mut Outbox) {
+        if !self.active || !self.can_vote() || self.is_primary() || seq <= self.base.base() {
+            return;
+        }
+        let view = self.view;
+        let Some(slot) = self.slots.get(&seq).filter(|_| self.is_reproposed(seq)) else { return };
+        let Some(digest) = slot.offers.first().filter(|offer| offer.view == view).map(|offer| offer.digest)
+        else {
+            return;
+        };
+        let said = self.pledges.vote(seq, StatementKind::Prepare);
+        if !slot.holds_body(&digest) || said.is_some_and(|vote| vote.statement.view() == Some(view)) {
+            return;
+        }
+        let body = slot.bodies.get(&digest).cloned();
+        self.record_body(seq, digest, out);
+        if seq > self.executed {
+            for transaction in body.iter().flat_map(|body| body.hashed_transactions()) {
+                self.custody.adopt(transaction, seq, now.monotonic);
+            }
+        }
+        self.vote(Statement::Prepare { view, seq, digest }, out);
+    }
+
+    /// An invalid VIEW-CHANGE or NEW-VIEW is evidence; it moves no view by itself (V10).
+    fn condemn_view_statement(&mut self, signed: SignedStatement, out: &mut Outbox) -> Verdict {
+        let evidence = Evidence::InvalidViewStatement(signed);
+        if !self.condemned.contains_key(&evidence.culprit()) {
+            self.condemned.insert(evidence.culprit(), evidence.clone());
+            out.report(Report::EvidenceFound(evidence.clone()));
+        }
+        Verdict::Condemned(evidence)
+    }
+}
+
