@@ -32,3 +32,6 @@ pub use outbox::{Effect, Log, Outbox, Report, ViewChangeReason, release};
 pub use replica::Replica;
 pub use status::{Phase, ReplicaStatus};
 pub use verdict::{Evidence, Ignored, Verdict};
+
+#[cfg(test)]
+mod testing;

@@ -431,3 +431,6 @@ impl<S: Signer> Replica<S> {
         Some(self.slots.entry(seq).or_default())
     }
 }
+
+#[cfg(test)]
+mod tests;

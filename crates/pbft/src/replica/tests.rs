@@ -1,0 +1,206 @@
+use crate::testing::{Cluster, id, parameters, transaction};
+use quorate_types::{Message, StatementKind};
+use std::time::Duration;
+
+#[test]
+fn n1_to_n9_one_request_is_executed_and_certified_by_all() {
+    for n in [1, 2, 3, 4, 5, 6, 7] {
+        let mut cluster = Cluster::new(n);
+        cluster.request(n - 1, transaction(1, 0));
+        cluster.deliver_all();
+        for member in 0..n {
+            assert_eq!(cluster.executed(member), 1, "n={n} member {member}");
+            assert_eq!(cluster.status(member).certified.get(), 1, "n={n} member {member}");
+            assert_eq!(cluster.status(member).custody, 0);
+        }
+        cluster.assert_safe();
+    }
+}
+
+#[test]
+fn k1_to_k3_checkpoints_become_stable_and_the_log_is_cut() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..40 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_all();
+    }
+    for member in 0..4 {
+        let status = cluster.status(member);
+        assert_eq!((status.executed.get(), status.stable.get(), status.base.get()), (40, 40, 40));
+        assert!(cluster.nodes[usize::from(member)].log.durable.len() < 20);
+    }
+    cluster.assert_safe();
+}
+
+#[test]
+fn v1_to_v8_a_dead_primary_is_replaced() {
+    let mut cluster = Cluster::new(4);
+    cluster.request(1, transaction(1, 0));
+    cluster.deliver_all();
+    cluster.crash(0);
+    cluster.request(1, transaction(1, 1));
+    let done = cluster.run_until(Duration::from_secs(5), |cluster| {
+        (1..4).all(|member| cluster.executed(member) == 2 && cluster.status(member).certified.get() == 2)
+    });
+    assert!(done, "{:?}", cluster.status(1));
+    assert_eq!(cluster.status(1).view.get(), 1);
+    cluster.start(0);
+    cluster.request(2, transaction(1, 2));
+    let done = cluster.run_until(Duration::from_secs(5), |cluster| (0..4).all(|member| cluster.executed(member) == 3));
+    assert!(done, "{:?}", cluster.status(0));
+    cluster.assert_safe();
+}
+
+#[test]
+fn a_power_cut_of_all_loses_nothing() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..6 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_all();
+    }
+    for member in 0..4 {
+        cluster.crash(member);
+    }
+    for member in 0..4 {
+        // Blocks are written behind: the last ones may be gone, the log has them.
+        cluster.nodes[usize::from(member)].blocks.truncate(4);
+        cluster.nodes[usize::from(member)].certificates.clear();
+        cluster.start(member);
+    }
+    let done = cluster.run_until(Duration::from_secs(20), |cluster| {
+        (0..4).all(|member| cluster.executed(member) == 6 && cluster.status(member).certified.get() == 6)
+    });
+    assert!(done, "{:?} {:?}", cluster.status(0), cluster.status(1));
+    cluster.assert_safe();
+}
+
+#[test]
+fn t1_a_replica_beyond_the_window_catches_up_by_blocks() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..60 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_if(|_, to, _| to != id(3));
+    }
+    assert_eq!(cluster.executed(3), 0);
+    let done = cluster.run_until(Duration::from_secs(10), |cluster| {
+        cluster.executed(3) == 60 && cluster.status(3).stable.get() == 60
+    });
+    assert!(done, "{:?}", cluster.status(3));
+    cluster.assert_safe();
+}
+
+/// A small generator for schedules; the seed is the test case.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Random order, loss, duplication, crashes and restarts; then everything heals and all must execute everything.
+fn run_schedule(seed: u64) {
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1);
+    let n = 4 + u16::try_from(random.below(4)).expect("small");
+    let mut cluster = Cluster::cold(n, parameters());
+    let loss = random.below(25);
+    let mut number = 0;
+    for _ in 0..600 {
+        match random.below(100) {
+            0..70 if !cluster.queue.is_empty() => {
+                let index = usize::try_from(random.below(cluster.queue.len().min(20) as u64)).expect("small");
+                if random.below(100) < loss {
+                    cluster.queue.remove(index);
+                } else {
+                    if random.below(100) < 5 {
+                        let again = cluster.queue[index].clone();
+                        cluster.queue.push_back(again);
+                    }
+                    cluster.deliver_at(index);
+                }
+            }
+            70..80 if number < 30 => {
+                let member = u16::try_from(random.below(u64::from(n))).expect("small");
+                cluster.request(member, transaction(1, number));
+                number += 1;
+            }
+            80..82 => {
+                let member = u16::try_from(random.below(u64::from(n))).expect("small");
+                let down = cluster.nodes.iter().filter(|node| node.replica.is_none()).count();
+                if cluster.nodes[usize::from(member)].replica.is_none() {
+                    cluster.start(member);
+                } else if down < usize::from((n - 1) / 3) {
+                    cluster.crash(member);
+                }
+            }
+            _ => cluster.advance(Duration::from_millis(random.below(120))),
+        }
+        if cluster.queue.len() > 3_000 {
+            cluster.queue.truncate(1_500);
+        }
+    }
+    for member in 0..n {
+        if cluster.nodes[usize::from(member)].replica.is_none() {
+            cluster.start(member);
+        }
+    }
+    cluster.assert_safe();
+    let last = transaction(2, 0);
+    cluster.request(0, last.clone());
+    let executed = |cluster: &Cluster, member: u16| {
+        let blocks = &cluster.nodes[usize::from(member)].blocks;
+        blocks.iter().filter_map(|block| block.2.as_ref()).any(|batch| batch.batch().transactions.contains(&last))
+    };
+    let done = cluster.run_until(Duration::from_secs(60), |cluster| (0..n).all(|member| executed(cluster, member)));
+    if !done {
+        for member in 0..n {
+            eprintln!("{member}: {:?}", cluster.status(member));
+        }
+        panic!("seed {seed}: no progress after healing");
+    }
+    cluster.assert_safe();
+}
+
+#[test]
+fn random_schedules_are_safe_and_heal() {
+    for seed in 0..150 {
+        run_schedule(seed);
+    }
+}
+
+#[test]
+fn v11_a_loaded_fault_free_run_changes_no_view() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..50 {
+        cluster.request(u16::try_from(number % 4).expect("small"), transaction(1, number));
+        cluster.deliver_all();
+        cluster.advance(Duration::from_millis(30));
+    }
+    assert!((0..4).all(|member| cluster.status(member).view.get() == 0 && cluster.executed(member) == 50));
+}
+
+#[test]
+fn n1_the_primary_sends_no_prepare() {
+    let mut cluster = Cluster::new(4);
+    cluster.request(0, transaction(1, 0));
+    cluster.deliver_all();
+    let own = cluster.sent.iter().filter(|signed| signed.signer == id(0));
+    assert!(own.clone().any(|signed| signed.statement.kind() == StatementKind::PrePrepare));
+    assert!(own.clone().all(|signed| signed.statement.kind() != StatementKind::Prepare));
+}
+
+#[test]
+fn n4_votes_that_come_before_their_proposal_count() {
+    let mut cluster = Cluster::new(4);
+    cluster.request(0, transaction(1, 0));
+    let late: Vec<_> = cluster.queue.iter().filter(|(_, to, _)| *to == id(3)).cloned().collect();
+    cluster.queue.retain(|(_, to, _)| *to != id(3));
+    cluster.deliver_all();
+    for (from, to, message) in late {
+        assert!(matches!(message, Message::Proposal(_)));
+        let _ = cluster.hand(from.get(), to.get(), message);
+    }
+    cluster.deliver_all();
+    assert_eq!(cluster.executed(3), 1);
+}
