@@ -1,0 +1,56 @@
+use super::*;
+
+#[test]
+fn a_key_file_round_trips_and_is_never_overwritten() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("key.pem");
+    let key = Ed25519Signer::generate();
+    key.write_file(&path).expect("written");
+    assert_eq!(Ed25519Signer::read_file(&path).expect("read").public_key(), key.public_key());
+    assert!(matches!(key.write_file(&path), Err(KeyError::Exists(_))));
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("key.pem");
+    Ed25519Signer::generate().write_file(&path).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
+    assert!(matches!(Ed25519Signer::read_file(&path), Err(KeyError::Permissions(_, 0o640))));
+}
+
+/// The file is PKCS#8 version 1, which OpenSSL reads; skipped with a note where openssl is missing.
+#[test]
+fn openssl_reads_the_key_file() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("key.pem");
+    Ed25519Signer::generate().write_file(&path).expect("written");
+    match std::process::Command::new("openssl").args(["pkey", "-noout", "-in"]).arg(&path).status() {
+        Ok(status) => assert!(status.success(), "openssl refuses the key file"),
+        Err(error) => eprintln!("openssl is not here ({error}): not checked"),
+    }
+}
+
+#[test]
+fn public_keys_round_trip_as_text_and_typos_are_caught() {
+    let key = Ed25519Signer::from_seed(&[7; 32]).public_key();
+    let text = public_key_to_text(&key);
+    assert!(text.starts_with("qpk1"), "{text}");
+    assert_eq!(public_key_from_text(&text).expect("read"), key);
+    let flipped = text.replace(&text[10..11], if &text[10..11] == "q" { "p" } else { "q" });
+    assert!(public_key_from_text(&flipped).is_err());
+}
+
+#[test]
+fn g5_weak_and_non_canonical_keys_are_refused() {
+    assert!(check_public_key(&Ed25519Signer::from_seed(&[7; 32]).public_key()).is_ok());
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    assert!(check_public_key(&PublicKey(identity)).is_err(), "the identity has small order");
+    // y = 1 + p: the identity again, not canonical.
+    let mut non_canonical = [0xff; 32];
+    non_canonical[0] = 0xee;
+    non_canonical[31] = 0x7f;
+    assert!(check_public_key(&PublicKey(non_canonical)).is_err());
+}
