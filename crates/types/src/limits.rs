@@ -19,6 +19,15 @@ pub const MAX_TOPIC_BYTES: usize = 255;
 pub const MAX_APP_BYTES: usize = 32;
 /// Operations of one transaction: bounds the execution time of one transaction.
 pub const MAX_OPERATIONS: usize = 1_024;
+/// Bytes of output of one transaction: any stored value can be read by one operation, and nothing much larger made.
+pub const MAX_OUTPUT_BYTES: usize = MAX_TRANSACTION_BYTES as usize + 1_024;
+/// Bytes of output of one block: outputs are stored with the block, and a short `get` can ask for a long value.
+pub const MAX_BLOCK_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of output that every transaction may have whatever stands before it in the block: more than
+/// [`MAX_OPERATIONS`] outputs without values need.
+pub const MIN_OUTPUT_BYTES: usize = 10 * 1024;
+/// Sessions looked at for eviction in one block: twice what one block can open, so that eviction keeps up.
+pub const MAX_SESSION_REVIEWS: usize = 2 * MAX_BATCH_TRANSACTIONS as usize;
 /// Entries that one `list` or range read may return.
 pub const MAX_LIST_ENTRIES: usize = 1_000;
 /// Keys registered in one genesis, clients and operators each.
