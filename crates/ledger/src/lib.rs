@@ -1,1 +1,25 @@
 //! Deterministic execution: application trait, key-value store, log topics, sessions, registry, certified state.
+//!
+//! - [`Machine`] executes batches into blocks; [`ExecutedBlock`] and [`SealedBlock`] are what comes out.
+//! - [`Snapshot`] is the state at one height: admission at gateways, reads and their proofs.
+//! - [`Application`] interprets payloads; [`kv::Kv`] is built in.
+//! - [`tree`] is the certified state itself; [`StateStore`] is the port through which it becomes durable.
+
+pub mod application;
+pub mod block;
+mod commit;
+pub mod kv;
+pub mod machine;
+pub mod namespace;
+mod registry;
+mod sessions;
+pub mod snapshot;
+pub mod store;
+pub mod tree;
+
+pub use application::{Application, Execution, TransactionContext};
+pub use block::{ExecutedBlock, SealedBlock};
+pub use machine::{LedgerError, Machine, built_in_applications, genesis_header};
+pub use namespace::Namespace;
+pub use snapshot::{Admission, Snapshot};
+pub use store::{Interrupted, Interruption, MemoryStateStore, StateChanges, StateStore, StoredState};

@@ -1,0 +1,23 @@
+//! Who may send transactions: the clients and operators of the genesis, as leaves of the state, or anybody.
+
+use crate::tree::{Changes, Version};
+use quorate_types::{Genesis, NamedKey, PublicKey, RegistryMode, StateKey};
+use std::sync::Arc;
+
+/// The leaves of the genesis' clients and operators.
+pub(crate) fn genesis_leaves(genesis: &Genesis) -> Changes {
+    let leaf = |key: StateKey<'_>, named: &NamedKey| (key.to_bytes(), Some(Arc::from(named.name.as_bytes())));
+    let clients = genesis.clients.iter().map(|named| leaf(StateKey::Client(named.key), named));
+    let operators = genesis.operators.iter().map(|named| leaf(StateKey::Operator(named.key), named));
+    clients.chain(operators).collect()
+}
+
+/// Whether a key may send transactions.
+pub(crate) fn is_registered(version: &Version, mode: RegistryMode, sender: &PublicKey) -> bool {
+    match mode {
+        RegistryMode::Open => true,
+        RegistryMode::Closed => [StateKey::Client(*sender), StateKey::Operator(*sender)]
+            .iter()
+            .any(|key| version.get(&key.to_bytes()).is_some()),
+    }
+}

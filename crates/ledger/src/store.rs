@@ -1,0 +1,102 @@
+//! The port through which the state becomes durable, and its in-memory implementation.
+
+use quorate_types::{Digest, Seq};
+use std::collections::BTreeMap;
+
+/// What changed between two durable heights: each key with its new value, or `None` for removed. Removing a key that is
+/// not there is no error.
+pub type StateChanges = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// A state as it was made durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredState {
+    /// The height of the block after which this was the state.
+    pub height: Seq,
+    /// The hash of that block's header.
+    pub header_hash: Digest,
+    /// Every key with its value, in any order.
+    pub leaves: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Keeps one durable state: that of the last commit.
+pub trait StateStore {
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The durable state; `None` if nothing was ever committed.
+    ///
+    /// # Errors
+    /// If the store cannot be read or is damaged.
+    fn load(&self) -> Result<Option<StoredState>, Self::Error>;
+
+    /// Makes the state after block `height` durable: the last one with these changes. All of it or nothing, even if the
+    /// machine stops in the midst of it; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store cannot be written. Either state may then be durable, and the process must stop (D3).
+    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &StateChanges) -> Result<(), Self::Error>;
+}
+
+/// A durable state in memory, for tests and simulations. A clone is an image of the disk.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStateStore {
+    meta: Option<(Seq, Digest)>,
+    leaves: BTreeMap<Vec<u8>, Vec<u8>>,
+    interruption: Option<Interruption>,
+}
+
+/// Where a commit is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// Nothing of it is durable.
+    Before,
+    /// All of it is durable, but nobody was told.
+    After,
+}
+
+/// The commit was interrupted as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the commit was interrupted")]
+pub struct Interrupted;
+
+impl MemoryStateStore {
+    /// A store that nothing was committed to.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the next commit fail.
+    pub fn interrupt_next_commit(&mut self, interruption: Interruption) {
+        self.interruption = Some(interruption);
+    }
+
+    /// The height of the durable state.
+    pub fn height(&self) -> Option<Seq> {
+        self.meta.map(|(height, _)| height)
+    }
+}
+
+impl StateStore for MemoryStateStore {
+    type Error = Interrupted;
+
+    fn load(&self) -> Result<Option<StoredState>, Interrupted> {
+        Ok(self.meta.map(|(height, header_hash)| StoredState {
+            height,
+            header_hash,
+            leaves: self.leaves.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }))
+    }
+
+    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &StateChanges) -> Result<(), Interrupted> {
+        let interruption = self.interruption.take();
+        if interruption != Some(Interruption::Before) {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => self.leaves.insert(key.clone(), value.clone()),
+                    None => self.leaves.remove(key),
+                };
+            }
+            self.meta = Some((height, header_hash));
+        }
+        interruption.map_or(Ok(()), |_| Err(Interrupted))
+    }
+}
