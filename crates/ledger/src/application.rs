@@ -40,12 +40,7 @@ pub trait Application: Send + Sync {
     fn name(&self) -> &str;
 
     /// Executes one payload. Writes take effect if it returns [`Execution::Committed`], and else none does.
-    fn execute(
-        &self,
-        context: &TransactionContext,
-        payload: &[u8],
-        state: &mut Namespace<'_>,
-    ) -> Execution;
+    fn execute(&self, context: &TransactionContext, payload: &[u8], state: &mut Namespace<'_>) -> Execution;
 
     /// The earliest ledger time at which this state needs a block even if no transaction waits (K6).
     fn obligation(&self, _state: &Namespace<'_>) -> Option<LedgerTime> {

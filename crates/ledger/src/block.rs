@@ -53,10 +53,7 @@ pub(crate) fn transaction_leaf(id: &TransactionId, signed: &SignedTransaction) -
 impl SealedBlock {
     /// The block as it is stored and sent.
     pub fn block(&self) -> Block {
-        Block {
-            header: self.header.clone(),
-            batch: self.batch.as_ref().map(|batch| batch.batch().clone()),
-        }
+        Block { header: self.header.clone(), batch: self.batch.as_ref().map(|batch| batch.batch().clone()) }
     }
 
     /// The leaves of the result tree, in order.

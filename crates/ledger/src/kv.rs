@@ -42,12 +42,7 @@ impl Application for Kv {
         operation::APP
     }
 
-    fn execute(
-        &self,
-        context: &TransactionContext,
-        payload: &[u8],
-        state: &mut Namespace<'_>,
-    ) -> Execution {
+    fn execute(&self, context: &TransactionContext, payload: &[u8], state: &mut Namespace<'_>) -> Execution {
         let Ok(Operations(operations)) = Operations::from_payload(payload) else {
             return Failure { reason: FailReason::Malformed, found: None }.execution(0, context.output_limit);
         };
@@ -148,7 +143,8 @@ fn write(
 /// The entry itself lives in the block; the state holds the topic's length and running hash.
 fn append(state: &mut Namespace<'_>, topic: &[u8], entry: &[u8]) -> OperationOutput {
     let key = [&[KV_TOPIC], topic].concat();
-    let topic = state.get(&key).and_then(|leaf| TopicLeaf::from_bytes(&leaf).ok()).unwrap_or(TopicLeaf::EMPTY);
+    let topic =
+        state.get(&key).and_then(|leaf| TopicLeaf::from_bytes(&leaf).ok()).unwrap_or(TopicLeaf::EMPTY);
     let running_hash = sha256(&topic.entry_bytes(&sha256(entry)));
     state.put(&key, TopicLeaf { length: topic.length.saturating_add(1), running_hash }.to_bytes());
     OperationOutput::Appended { index: topic.length }

@@ -108,7 +108,10 @@ impl Rules {
     }
 }
 
-fn choose(genesis: &Genesis, applications: Vec<Arc<dyn Application>>) -> Result<Arc<dyn Application>, LedgerError> {
+fn choose(
+    genesis: &Genesis,
+    applications: Vec<Arc<dyn Application>>,
+) -> Result<Arc<dyn Application>, LedgerError> {
     let mut named = applications.into_iter().filter(|application| application.name() == genesis.app);
     match (named.next(), named.next()) {
         (Some(application), None) => Ok(application),
@@ -215,7 +218,8 @@ impl Machine {
         changes: Changes,
     ) -> Arc<ExecutedBlock> {
         let transactions = || batch.iter().flat_map(|batch| batch.transactions());
-        let transactions_tree = MerkleTree::new(transactions().map(|(id, signed)| transaction_leaf(&id, signed)));
+        let transactions_tree =
+            MerkleTree::new(transactions().map(|(id, signed)| transaction_leaf(&id, signed)));
         let leaves = transactions().zip(&results).map(|((id, _), result)| result.leaf_bytes(&id));
         let results_tree = MerkleTree::new(leaves);
         let header = Header {
@@ -337,7 +341,11 @@ impl<'a> Turn<'a> {
     fn run(&mut self, id: TransactionId, signed: &SignedTransaction) -> TransactionResult {
         let transaction = &signed.transaction;
         if transaction.app != self.application.name() {
-            return TransactionResult::Failed { reason: FailReason::Malformed, operation: 0, output: Vec::new() };
+            return TransactionResult::Failed {
+                reason: FailReason::Malformed,
+                operation: 0,
+                output: Vec::new(),
+            };
         }
         let output_limit = self.output_left.clamp(limits::MIN_OUTPUT_BYTES, limits::MAX_OUTPUT_BYTES);
         let context = TransactionContext {
@@ -357,9 +365,11 @@ impl<'a> Turn<'a> {
                 self.output_left = self.output_left.saturating_sub(output.len());
                 TransactionResult::Committed { output }
             }
-            Execution::Committed { .. } => {
-                TransactionResult::Failed { reason: FailReason::LimitExceeded, operation: 0, output: Vec::new() }
-            }
+            Execution::Committed { .. } => TransactionResult::Failed {
+                reason: FailReason::LimitExceeded,
+                operation: 0,
+                output: Vec::new(),
+            },
             Execution::Failed { reason, operation, mut output } => {
                 if output.len() > output_limit {
                     output.clear();

@@ -85,7 +85,8 @@ impl<'a> Namespace<'a> {
         let mut from = self.full_key(from);
         loop {
             let stored = self.block.version.range(&from).next().map(|(key, _)| key);
-            let candidates = [first_from(&self.block.changes, &from), first_from(&self.changes, &from), stored];
+            let candidates =
+                [first_from(&self.block.changes, &from), first_from(&self.changes, &from), stored];
             let key = candidates.into_iter().flatten().min()?;
             let own = key.strip_prefix(self.prefix.as_slice())?;
             if let Some(value) = self.get_full(key) {

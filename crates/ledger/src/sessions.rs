@@ -157,7 +157,8 @@ impl Sessions {
 
 /// Marks a number of the window as used, and moves `low` over used numbers only.
 fn use_number(leaf: &mut SessionLeaf, number: Number) {
-    let offset = usize::try_from(number.above(leaf.low)).expect("a number in the window is near its beginning");
+    let offset =
+        usize::try_from(number.above(leaf.low)).expect("a number in the window is near its beginning");
     let byte = offset / 8;
     if leaf.used.len() <= byte {
         leaf.used.resize(byte + 1, 0);

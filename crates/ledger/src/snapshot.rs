@@ -171,9 +171,7 @@ impl Snapshot {
         let begin = StateKey::Kv(prefix).to_bytes();
         let after = after.map(|key| StateKey::Kv(key).to_bytes());
         self.list(&begin, after.as_deref(), limit)
-            .filter_map(|(rest, leaf)| {
-                Some(([prefix, rest].concat(), StoredValue::from_bytes(leaf).ok()?))
-            })
+            .filter_map(|(rest, leaf)| Some(([prefix, rest].concat(), StoredValue::from_bytes(leaf).ok()?)))
             .collect()
     }
 

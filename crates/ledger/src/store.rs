@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub type StateChanges = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A state as it was made durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredState {
     /// The height of the block after which this was the state.
     pub height: Seq,
@@ -33,7 +33,8 @@ pub trait StateStore {
     ///
     /// # Errors
     /// If the store cannot be written. Either state may then be durable, and the process must stop (D3).
-    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &StateChanges) -> Result<(), Self::Error>;
+    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &StateChanges)
+    -> Result<(), Self::Error>;
 }
 
 /// A durable state in memory, for tests and simulations. A clone is an image of the disk.
@@ -86,7 +87,12 @@ impl StateStore for MemoryStateStore {
         }))
     }
 
-    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &StateChanges) -> Result<(), Interrupted> {
+    fn commit(
+        &mut self,
+        height: Seq,
+        header_hash: Digest,
+        changes: &StateChanges,
+    ) -> Result<(), Interrupted> {
         let interruption = self.interruption.take();
         if interruption != Some(Interruption::Before) {
             for (key, value) in changes {

@@ -1,119 +1,108 @@
-//! The state tree: persistent (path-copying), so that a version is a pointer and never a copy or a pause (K1). Its shape
-//! is `quorate_crypto::sparse`'s. A hash is computed once per node, when a root or proof first needs it.
+//! The certified state: an in-memory map from keys to values with a Merkle root and cheap snapshots.
+//!
+//! A [`Version`] is two persistent trees over the same entries: a sparse Merkle tree by hashed key, which gives root and
+//! proofs (`quorate_crypto::sparse` defines its shape), and a balanced search tree by key, which gives lookups and
+//! sorted listings. A change copies the paths it touches and shares the rest, so a snapshot is a reference count (K1).
+//!
+//! The whole state lives in memory; what makes it durable is the change set of each block ([`crate::StateStore`]).
 
-use quorate_crypto::sparse::{self, SparsePath, Terminal};
+mod hashed;
+mod ordered;
+
+use quorate_crypto::SparsePath;
+use quorate_crypto::sparse::{EMPTY, key_hash};
 use quorate_types::Digest;
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+/// What a block changed: each key with its new value, or `None` for removed.
+pub type Changes = BTreeMap<Vec<u8>, Option<Arc<[u8]>>>;
+
+/// A key and its value, shared by both trees and all versions that hold it.
 #[derive(Debug)]
-enum Node {
-    Leaf { key_hash: Digest, value_hash: Digest },
-    Inner { left: Tree, right: Tree },
+struct Entry {
+    key: Vec<u8>,
+    value: Arc<[u8]>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    node: Node,
-    hash: OnceLock<Digest>,
-}
-
-/// One version of the tree. Cloning it is cheap.
+/// One version of the state. Cloning it is cheap, and later versions never change it.
 #[derive(Clone, Debug, Default)]
-pub struct Tree(Option<Arc<Shared>>);
+pub struct Version {
+    hashed: hashed::Link,
+    ordered: ordered::Link,
+    len: usize,
+}
 
-impl Tree {
-    fn leaf(key_hash: Digest, value_hash: Digest) -> Self {
-        Self::of(Node::Leaf { key_hash, value_hash })
+impl Version {
+    /// The version with these leaves. Of a key that occurs twice the last value counts.
+    pub fn from_leaves(leaves: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+        let changes = leaves.into_iter().map(|(key, value)| (key, Some(Arc::from(value)))).collect();
+        Self::default().apply(&changes)
     }
 
-    fn of(node: Node) -> Self {
-        Self(Some(Arc::new(Shared { node, hash: OnceLock::new() })))
-    }
-
-    /// An inner node, or what is left of it: a subtree with exactly one leaf is that leaf.
-    fn join(left: Tree, right: Tree) -> Self {
-        match (&left.0, &right.0) {
-            (None, None) => Tree(None),
-            (Some(only), None) if matches!(only.node, Node::Leaf { .. }) => left,
-            (None, Some(only)) if matches!(only.node, Node::Leaf { .. }) => right,
-            _ => Self::of(Node::Inner { left, right }),
-        }
-    }
-
-    /// The root hash.
-    pub fn root(&self) -> Digest {
-        let Some(shared) = &self.0 else { return sparse::EMPTY };
-        *shared.hash.get_or_init(|| match &shared.node {
-            Node::Leaf { key_hash, value_hash } => sparse::leaf_hash(key_hash, value_hash),
-            Node::Inner { left, right } => sparse::node_hash(&left.root(), &right.root()),
-        })
-    }
-
-    /// The version in which `key_hash` has this value, or none.
+    /// The version that these changes make of this one. Every node is hashed once, however many changes are below it.
     #[must_use]
-    pub fn set(&self, key_hash: &Digest, value_hash: Option<Digest>) -> Self {
-        self.set_at(0, key_hash, value_hash)
+    pub fn apply(&self, changes: &Changes) -> Self {
+        let mut next = self.clone();
+        let mut placed = Vec::with_capacity(changes.len());
+        for (key, value) in changes {
+            let entry =
+                value.as_ref().map(|value| Arc::new(Entry { key: key.clone(), value: value.clone() }));
+            let existed = match &entry {
+                Some(entry) => ordered::insert(&mut next.ordered, entry.clone()),
+                None => ordered::remove(&mut next.ordered, key),
+            };
+            match (existed, entry.is_some()) {
+                (false, true) => next.len += 1,
+                (true, false) => next.len -= 1,
+                _ => {}
+            }
+            placed.push(hashed::Change { key_hash: key_hash(key), entry });
+        }
+        placed.sort_unstable_by_key(|change| change.key_hash);
+        next.hashed = hashed::apply(next.hashed, 0, &placed);
+        next
     }
 
-    fn set_at(&self, depth: usize, key_hash: &Digest, value_hash: Option<Digest>) -> Self {
-        let Some(shared) = &self.0 else {
-            return value_hash.map_or_else(Tree::default, |value_hash| Self::leaf(*key_hash, value_hash));
-        };
-        match &shared.node {
-            Node::Leaf { key_hash: held, .. } if held == key_hash => {
-                value_hash.map_or_else(Tree::default, |value_hash| Self::leaf(*key_hash, value_hash))
-            }
-            Node::Leaf { key_hash: held, .. } => match value_hash {
-                None => self.clone(),
-                Some(value_hash) => Self::split(depth, (*held, self.clone()), *key_hash, value_hash),
-            },
-            Node::Inner { left, right } => {
-                if sparse::bit(key_hash, depth) {
-                    Self::join(left.clone(), right.set_at(depth + 1, key_hash, value_hash))
-                } else {
-                    Self::join(left.set_at(depth + 1, key_hash, value_hash), right.clone())
-                }
-            }
-        }
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
-    /// Two leaves below `depth`: inner nodes as far as their keys agree.
-    fn split(depth: usize, held: (Digest, Tree), key_hash: Digest, value_hash: Digest) -> Self {
-        match (sparse::bit(&held.0, depth), sparse::bit(&key_hash, depth)) {
-            (false, true) => Self::of(Node::Inner { left: held.1, right: Self::leaf(key_hash, value_hash) }),
-            (true, false) => Self::of(Node::Inner { left: Self::leaf(key_hash, value_hash), right: held.1 }),
-            (true, true) => {
-                let right = Self::split(depth + 1, held, key_hash, value_hash);
-                Self::of(Node::Inner { left: Tree::default(), right })
-            }
-            (false, false) => {
-                let left = Self::split(depth + 1, held, key_hash, value_hash);
-                Self::of(Node::Inner { left, right: Tree::default() })
-            }
-        }
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    /// The proof that a key has its value, or is absent (X5).
-    pub fn prove(&self, key_hash: &Digest) -> SparsePath {
-        let mut siblings = Vec::new();
-        let mut at = self;
-        loop {
-            let Some(shared) = &at.0 else { return SparsePath { siblings, terminal: Terminal::Empty } };
-            match &shared.node {
-                Node::Leaf { key_hash, value_hash } => {
-                    let terminal = Terminal::Leaf { key_hash: *key_hash, value_hash: *value_hash };
-                    return SparsePath { siblings, terminal };
-                }
-                Node::Inner { left, right } => {
-                    let (next, sibling) = match sparse::bit(key_hash, siblings.len()) {
-                        true => (right, left),
-                        false => (left, right),
-                    };
-                    siblings.push(sibling.root());
-                    at = next;
-                }
-            }
-        }
+    /// The value of a key.
+    pub fn get(&self, key: &[u8]) -> Option<&Arc<[u8]>> {
+        ordered::get(&self.ordered, key).map(|entry| &entry.value)
+    }
+
+    /// The root of the sparse Merkle tree; [`EMPTY`] without any key.
+    pub fn root(&self) -> Digest {
+        self.hashed.as_ref().map_or(EMPTY, |node| node.hash())
+    }
+
+    /// The proof that a key has the value it has, or is absent (X5).
+    pub fn prove(&self, key: &[u8]) -> SparsePath {
+        hashed::prove(&self.hashed, &key_hash(key))
+    }
+
+    /// The keys not less than `from` with their values, in order. Each step is logarithmic at most.
+    pub fn range<'a>(&'a self, from: &[u8]) -> impl Iterator<Item = (&'a [u8], &'a Arc<[u8]>)> + use<'a> {
+        ordered::Range::starting_at(&self.ordered, from).map(|entry| (entry.key.as_slice(), &entry.value))
+    }
+
+    /// The keys that begin with `prefix`, not less than `from`, with their values, in order.
+    pub fn prefixed<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        from: &[u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a Arc<[u8]>)> + use<'a> {
+        self.range(from.max(prefix)).take_while(move |(key, _)| key.starts_with(prefix))
     }
 }
 
+#[cfg(test)]
+mod tests;

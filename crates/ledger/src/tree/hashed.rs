@@ -3,8 +3,8 @@
 
 use super::Entry;
 use quorate_crypto::SparsePath;
-use quorate_crypto::sparse::{EMPTY, Terminal, bit, leaf_hash, node_hash};
 use quorate_crypto::sha256;
+use quorate_crypto::sparse::{EMPTY, Terminal, bit, leaf_hash, node_hash};
 use quorate_types::Digest;
 use std::sync::Arc;
 
@@ -60,15 +60,12 @@ pub(super) fn apply(link: Link, depth: usize, changes: &[Change]) -> Link {
         }
         Some(Node::Inner { left, right, .. }) => {
             let (to_left, to_right) = split(depth, changes, |change| &change.key_hash);
-            combine(
-                apply(left.clone(), depth + 1, to_left),
-                apply(right.clone(), depth + 1, to_right),
-            )
+            combine(apply(left.clone(), depth + 1, to_left), apply(right.clone(), depth + 1, to_right))
         }
     }
 }
 
-fn split<'a, T>(depth: usize, items: &'a [T], key_hash: impl Fn(&T) -> &Digest) -> (&'a [T], &'a [T]) {
+fn split<T>(depth: usize, items: &[T], key_hash: impl Fn(&T) -> &Digest) -> (&[T], &[T]) {
     items.split_at(items.partition_point(|item| !bit(key_hash(item), depth)))
 }
 

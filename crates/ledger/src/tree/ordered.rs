@@ -105,18 +105,14 @@ fn rebalance(shared: &mut Arc<Node>) {
     let (left, right) = (height(&shared.left), height(&shared.right));
     if left > right + 1 {
         let leans_right = shared.left.as_ref().is_some_and(|node| height(&node.right) > height(&node.left));
-        if leans_right {
-            if let Some(child) = &mut Arc::make_mut(shared).left {
-                rotate_left(child);
-            }
+        if leans_right && let Some(child) = &mut Arc::make_mut(shared).left {
+            rotate_left(child);
         }
         rotate_right(shared);
     } else if right > left + 1 {
         let leans_left = shared.right.as_ref().is_some_and(|node| height(&node.left) > height(&node.right));
-        if leans_left {
-            if let Some(child) = &mut Arc::make_mut(shared).right {
-                rotate_right(child);
-            }
+        if leans_left && let Some(child) = &mut Arc::make_mut(shared).right {
+            rotate_right(child);
         }
         rotate_left(shared);
     } else {
