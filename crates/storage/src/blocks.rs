@@ -1,0 +1,252 @@
+//! The block store: every executed block with its results, and its certificate when it has one. Written behind the log,
+//! synced once per checkpoint (D1, K1).
+
+use crate::disk::Disk;
+use crate::frame::{Position, Seed};
+use bincode::{Decode, Encode};
+use quorate_types::{
+    Block, BlockCertificate, CertifiedBlock, Header, LedgerId, Seq, TransactionResult,
+};
+use std::collections::BTreeMap;
+use std::io;
+
+/// Bytes after which a new file is begun.
+const FILE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A block with the results of its transactions, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredBlock {
+    pub block: Block,
+    pub results: Vec<TransactionResult>,
+}
+
+#[derive(Encode, Decode)]
+enum Entry {
+    Block(StoredBlock),
+    Certificate(BlockCertificate),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    file: u64,
+    offset: usize,
+    length: usize,
+}
+
+/// The blocks 1 … tip, without gaps.
+#[derive(Debug)]
+pub struct BlockStore<D> {
+    disk: D,
+    ledger: LedgerId,
+    file: u64,
+    offset: usize,
+    blocks: Vec<Place>,
+    certificates: BTreeMap<Seq, Place>,
+    certified: Seq,
+    /// Files written since the last sync.
+    dirty: Vec<u64>,
+    directory_dirty: bool,
+}
+
+fn name_of(file: u64) -> String {
+    format!("{file:016}.blk")
+}
+
+impl<D: Disk> BlockStore<D> {
+    /// Opens the store. A torn tail is cut: the log and the peers have what it held.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn open(disk: D, ledger: LedgerId) -> io::Result<Self> {
+        let mut files: Vec<u64> =
+            disk.list()?.iter().filter_map(|name| name.strip_suffix(".blk")?.parse().ok()).collect();
+        files.sort_unstable();
+        let mut store = Self {
+            ledger,
+            file: 1,
+            offset: 0,
+            blocks: Vec::new(),
+            certificates: BTreeMap::new(),
+            certified: Seq::ZERO,
+            dirty: Vec::new(),
+            directory_dirty: false,
+            disk,
+        };
+        let mut torn = false;
+        for file in files {
+            if torn {
+                store.disk.remove(&name_of(file))?;
+                continue;
+            }
+            let bytes = store.disk.read(&name_of(file))?;
+            let end = store.scan(file, &bytes);
+            (store.file, store.offset) = (file, end);
+            if end < bytes.len() {
+                store.disk.truncate(&name_of(file), end as u64)?;
+                torn = true;
+            }
+        }
+        store.advance_certified();
+        Ok(store)
+    }
+
+    /// Indexes the intact frames of one file; returns where they end.
+    fn scan(&mut self, file: u64, bytes: &[u8]) -> usize {
+        let seed = Seed::new(self.ledger, file);
+        let mut offset = 0;
+        while let Some(frame) = seed.read(bytes, offset) {
+            let place = Place { file, offset, length: frame.end - offset };
+            match quorate_codec::decode::<Entry>(frame.payload) {
+                Ok(Entry::Block(stored)) if stored.block.header.height == self.tip().next() => {
+                    self.blocks.push(place);
+                }
+                Ok(Entry::Certificate(certificate)) => {
+                    self.certificates.insert(certificate.height, place);
+                }
+                _ => break,
+            }
+            offset = frame.end;
+        }
+        offset
+    }
+
+    /// The height of the last block; zero if there is none beside the genesis.
+    pub fn tip(&self) -> Seq {
+        Seq::new(self.blocks.len() as u64)
+    }
+
+    /// Every block up to this one has its certificate.
+    pub fn certified(&self) -> Seq {
+        self.certified
+    }
+
+    fn advance_certified(&mut self) {
+        while self.certificates.contains_key(&self.certified.next()) {
+            self.certified = self.certified.next();
+        }
+    }
+
+    fn write(&mut self, entry: &Entry) -> io::Result<Place> {
+        if self.offset >= FILE_BYTES {
+            (self.file, self.offset) = (self.file + 1, 0);
+        }
+        let name = name_of(self.file);
+        if self.offset == 0 {
+            match self.disk.create(&name, 0) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => self.directory_dirty = true,
+            }
+        }
+        let mut frame = Vec::new();
+        let payload = quorate_codec::encode(entry);
+        let claim = Position::default();
+        Seed::new(self.ledger, self.file).write(self.offset, claim, &payload, &mut frame);
+        self.disk.write_at(&name, self.offset as u64, &frame)?;
+        let place = Place { file: self.file, offset: self.offset, length: frame.len() };
+        self.offset += frame.len();
+        if self.dirty.last() != Some(&self.file) {
+            self.dirty.push(self.file);
+        }
+        Ok(place)
+    }
+
+    /// Appends the next block; not durable before [`BlockStore::sync`].
+    ///
+    /// # Errors
+    /// If the disk fails; the process must then stop (D3).
+    ///
+    /// # Panics
+    /// If it is not the next block.
+    pub fn append(&mut self, stored: StoredBlock) -> io::Result<()> {
+        assert_eq!(stored.block.header.height, self.tip().next(), "blocks are stored in order");
+        let place = self.write(&Entry::Block(stored))?;
+        self.blocks.push(place);
+        Ok(())
+    }
+
+    /// Keeps the certificate of a block.
+    ///
+    /// # Errors
+    /// If the disk fails; the process must then stop (D3).
+    pub fn append_certificate(&mut self, certificate: BlockCertificate) -> io::Result<()> {
+        let height = certificate.height;
+        if self.certificates.contains_key(&height) {
+            return Ok(());
+        }
+        let place = self.write(&Entry::Certificate(certificate))?;
+        self.certificates.insert(height, place);
+        self.advance_certified();
+        Ok(())
+    }
+
+    /// Makes everything appended durable (K1).
+    ///
+    /// # Errors
+    /// If the disk fails; the process must then stop (D3).
+    pub fn sync(&mut self) -> io::Result<()> {
+        for file in std::mem::take(&mut self.dirty) {
+            self.disk.sync(&name_of(file))?;
+        }
+        if std::mem::take(&mut self.directory_dirty) {
+            self.disk.sync_directory()?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, place: Place) -> io::Result<Entry> {
+        let bytes = self.disk.read_at(&name_of(place.file), place.offset as u64, place.length)?;
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("block file {} is damaged", place.file));
+        // A frame's checksum covers its offset, so it is read as if it stood there.
+        let frame = Seed::new(self.ledger, place.file).read_alone(&bytes, place.offset).ok_or_else(damaged)?;
+        quorate_codec::decode(frame).map_err(|_| damaged())
+    }
+
+    /// A block with its results.
+    ///
+    /// # Errors
+    /// If the disk fails or the block is damaged.
+    pub fn block(&self, height: Seq) -> io::Result<Option<StoredBlock>> {
+        let place = height.get().checked_sub(1).and_then(|at| self.blocks.get(usize::try_from(at).ok()?));
+        match place.map(|place| self.read(*place)).transpose()? {
+            Some(Entry::Block(stored)) => Ok(Some(stored)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A block's header.
+    ///
+    /// # Errors
+    /// If the disk fails or the block is damaged.
+    pub fn header(&self, height: Seq) -> io::Result<Option<Header>> {
+        Ok(self.block(height)?.map(|stored| stored.block.header))
+    }
+
+    /// The certificate of a block, if it is stored.
+    ///
+    /// # Errors
+    /// If the disk fails or the certificate is damaged.
+    pub fn certificate(&self, height: Seq) -> io::Result<Option<BlockCertificate>> {
+        match self.certificates.get(&height).map(|place| self.read(*place)).transpose()? {
+            Some(Entry::Certificate(certificate)) => Ok(Some(certificate)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Blocks with certificates from `from` on, until one has none, or the limits are reached; the first is always given.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn certified_blocks(&self, from: Seq, most: usize, most_bytes: usize) -> io::Result<Vec<CertifiedBlock>> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let mut height = from.max(Seq::new(1));
+        while found.len() < most && bytes < most_bytes {
+            let (Some(stored), Some(certificate)) = (self.block(height)?, self.certificate(height)?) else { break };
+            bytes += stored.block.batch.as_ref().map_or(256, |batch| batch.size());
+            found.push(CertifiedBlock { block: stored.block, certificate });
+            height = height.next();
+        }
+        Ok(found)
+    }
+}
+

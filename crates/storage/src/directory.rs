@@ -1,0 +1,196 @@
+//! The data directory: whose it is, and that one process uses it (D5).
+
+use quorate_types::{ErrorCode, LedgerId, PublicKey, StoreId, limits};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Whose store it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub ledger: LedgerId,
+    pub vote: PublicKey,
+    pub transport: PublicKey,
+}
+
+/// META.toml.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meta {
+    format: u32,
+    ledger: String,
+    node: String,
+    vote: String,
+    transport: String,
+    store: String,
+}
+
+/// Why a data directory is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    #[error("{0} holds no store")]
+    NotInitialised(PathBuf),
+    #[error("{0} exists already")]
+    AlreadyInitialised(PathBuf),
+    #[error("{path} is in use by process {holder}")]
+    Locked { path: PathBuf, holder: String },
+    #[error("{path} belongs to another {what}: it has {found}, this node has {expected}")]
+    OfAnother { path: PathBuf, what: &'static str, found: String, expected: String },
+    #[error("{path} has format {found}; this version reads {}", limits::FORMAT)]
+    TooNew { path: PathBuf, found: u32 },
+    #[error("{0} is damaged: {1}")]
+    Damaged(PathBuf, String),
+    #[error("{0}: {1}")]
+    Io(PathBuf, io::Error),
+}
+
+impl DirectoryError {
+    /// The code under which people find it explained.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotInitialised(_) => ErrorCode::NotInitialised,
+            Self::AlreadyInitialised(_) => ErrorCode::AlreadyInitialised,
+            Self::Locked { .. } => ErrorCode::StoreLocked,
+            Self::OfAnother { .. } => ErrorCode::StoreOfAnother,
+            Self::TooNew { .. } => ErrorCode::StoreTooNew,
+            Self::Damaged(..) => ErrorCode::StoreCorrupt,
+            Self::Io(..) => ErrorCode::Io,
+        }
+    }
+}
+
+/// An opened, locked data directory.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    store: StoreId,
+    /// Held as long as the directory is used; the system releases it when the process ends.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes a data directory; never overwrites.
+    ///
+    /// # Errors
+    /// If there is one already or the disk fails.
+    pub fn init(path: &Path, node: &str, identity: &Identity) -> Result<StoreId, DirectoryError> {
+        let io = |error| DirectoryError::Io(path.to_owned(), error);
+        if path.join("META.toml").exists() || path.join("wal").exists() {
+            return Err(DirectoryError::AlreadyInitialised(path.to_owned()));
+        }
+        for directory in [path.to_owned(), path.join("wal"), path.join("blocks")] {
+            std::fs::create_dir_all(directory).map_err(io)?;
+        }
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| io(io::Error::other(error)))?;
+        let store = StoreId(id);
+        let meta = Meta {
+            format: limits::FORMAT,
+            ledger: identity.ledger.to_string(),
+            node: node.to_owned(),
+            vote: identity.vote.to_string(),
+            transport: identity.transport.to_string(),
+            store: store.to_string(),
+        };
+        let text = toml::to_string(&meta).map_err(|error| io(io::Error::other(error)))?;
+        // META.toml is what makes it a store: written last, whole or not at all.
+        let draft = path.join("META.toml.new");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&draft, path.join("META.toml"))?;
+            File::open(path)?.sync_all()?;
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+            Ok(())
+        };
+        write().map_err(io)?;
+        Ok(store)
+    }
+
+    /// Opens and locks the directory of this very node.
+    ///
+    /// # Errors
+    /// If it is not initialised, in use, of another ledger, key or format, or damaged.
+    pub fn open(path: &Path, identity: &Identity) -> Result<Self, DirectoryError> {
+        let io = |error| DirectoryError::Io(path.to_owned(), error);
+        let text = match std::fs::read_to_string(path.join("META.toml")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(DirectoryError::NotInitialised(path.to_owned()));
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let lock = Self::lock(path)?;
+        let store = Self::check(path, &text, identity)?;
+        if !path.join("wal").is_dir() || !path.join("blocks").is_dir() {
+            return Err(DirectoryError::Damaged(path.to_owned(), "wal or blocks is missing".to_owned()));
+        }
+        Ok(Self { path: path.to_owned(), store, _lock: lock })
+    }
+
+    fn lock(path: &Path) -> Result<File, DirectoryError> {
+        let io = |error| DirectoryError::Io(path.to_owned(), error);
+        let name = path.join("LOCK");
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = std::fs::read_to_string(&name).unwrap_or_default();
+                return Err(DirectoryError::Locked { path: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        file.set_len(0).map_err(io)?;
+        file.write_all(std::process::id().to_string().as_bytes()).map_err(io)?;
+        Ok(file)
+    }
+
+    fn check(path: &Path, text: &str, identity: &Identity) -> Result<StoreId, DirectoryError> {
+        let damaged = |why: String| DirectoryError::Damaged(path.to_owned(), why);
+        // The format is looked at before the rest, which a newer version may write differently.
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.to_string()))?;
+        let format = table.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
+        let format = u32::try_from(format).unwrap_or(0);
+        if format > limits::FORMAT {
+            return Err(DirectoryError::TooNew { path: path.to_owned(), found: format });
+        }
+        let meta: Meta = toml::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        for (what, found, expected) in [
+            ("ledger", &meta.ledger, identity.ledger.to_string()),
+            ("vote key", &meta.vote, identity.vote.to_string()),
+            ("transport key", &meta.transport, identity.transport.to_string()),
+        ] {
+            if *found != expected {
+                let (path, found) = (path.to_owned(), found.clone());
+                return Err(DirectoryError::OfAnother { path, what, found, expected });
+            }
+        }
+        meta.store.parse().map_err(|_| damaged("store is no store id".to_owned()))
+    }
+
+    /// The random identity of this store (D5).
+    pub fn store_id(&self) -> StoreId {
+        self.store
+    }
+
+    /// Where the log's segments are.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("wal")
+    }
+
+    /// Where the blocks are.
+    pub fn blocks(&self) -> PathBuf {
+        self.path.join("blocks")
+    }
+
+    /// The state file.
+    pub fn state(&self) -> PathBuf {
+        self.path.join("state.redb")
+    }
+}
+

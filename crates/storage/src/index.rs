@@ -1,0 +1,71 @@
+//! Indexes of what blocks hold: kept in memory until the next checkpoint makes them durable.
+
+use quorate_types::{Number, PublicKey, Seq, SessionId, TransactionId};
+use std::collections::BTreeMap;
+
+/// One outcome of a block. Void inclusions are no outcomes and are not indexed (C1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    pub height: Seq,
+    pub index: u32,
+    pub id: TransactionId,
+    /// [`number_key`] of what it consumed.
+    pub number: Vec<u8>,
+    /// Topic, number of the entry, number of the operation.
+    pub appended: Vec<(Vec<u8>, u64, u32)>,
+}
+
+/// The key of (sender, session, number).
+pub fn number_key(sender: &PublicKey, session: SessionId, number: Number) -> Vec<u8> {
+    [&sender.0[..], &session.get().to_be_bytes(), &number.get().to_be_bytes()].concat()
+}
+
+/// Entries of blocks above the last commit.
+#[derive(Debug, Default)]
+pub struct Index {
+    blocks: BTreeMap<Seq, Vec<IndexEntry>>,
+    transactions: BTreeMap<TransactionId, (Seq, u32)>,
+    numbers: BTreeMap<Vec<u8>, (Seq, u32)>,
+    topics: BTreeMap<(Vec<u8>, u64), (Seq, u32, u32)>,
+}
+
+impl Index {
+    /// Adds the outcomes of a block.
+    pub fn add(&mut self, height: Seq, entries: Vec<IndexEntry>) {
+        for entry in &entries {
+            self.transactions.insert(entry.id, (height, entry.index));
+            self.numbers.insert(entry.number.clone(), (height, entry.index));
+            for (topic, number, operation) in &entry.appended {
+                self.topics.insert((topic.clone(), *number), (height, entry.index, *operation));
+            }
+        }
+        self.blocks.insert(height, entries);
+    }
+
+    pub(crate) fn transaction(&self, id: &TransactionId) -> Option<(Seq, u32)> {
+        self.transactions.get(id).copied()
+    }
+
+    pub(crate) fn number(&self, number: &[u8]) -> Option<(Seq, u32)> {
+        self.numbers.get(number).copied()
+    }
+
+    pub(crate) fn topic_entry(&self, topic: &[u8], entry: u64) -> Option<(Seq, u32, u32)> {
+        self.topics.get(&(topic.to_vec(), entry)).copied()
+    }
+
+    pub(crate) fn up_to(&self, height: Seq) -> impl Iterator<Item = &IndexEntry> {
+        self.blocks.range(..=height).flat_map(|(_, entries)| entries)
+    }
+
+    pub(crate) fn forget(&mut self, height: Seq) {
+        let above = self.blocks.split_off(&height.next());
+        for entry in std::mem::replace(&mut self.blocks, above).into_values().flatten() {
+            self.transactions.remove(&entry.id);
+            self.numbers.remove(&entry.number);
+            for (topic, number, _) in entry.appended {
+                self.topics.remove(&(topic, number));
+            }
+        }
+    }
+}

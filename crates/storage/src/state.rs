@@ -1,0 +1,149 @@
+//! State and indexes on disk: redb, one commit per checkpoint, behind the log (D1).
+
+use crate::index::{Index, IndexEntry};
+use quorate_ledger::StateChanges as Changes;
+use quorate_ledger::{StateStore, StoredState};
+use quorate_types::{Digest, Seq, TransactionId};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::path::Path;
+
+const LEAVES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state_leaves");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const TRANSACTIONS: TableDefinition<'_, &[u8], (u64, u32)> = TableDefinition::new("transactions");
+const NUMBERS: TableDefinition<'_, &[u8], (u64, u32)> = TableDefinition::new("numbers");
+const ENTRIES: TableDefinition<'_, (&[u8], u64), (u64, u32, u32)> = TableDefinition::new("topic_entries");
+
+/// What redb reports; the process stops on any of it (D3).
+#[derive(Debug, thiserror::Error)]
+#[error("the state file failed: {0}")]
+pub struct StateError(#[from] redb::Error);
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StateError {
+            fn from(error: $error) -> Self {
+                Self(error.into())
+            }
+        })*
+    };
+}
+from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+/// The state of the last checkpoint, with the indexes up to it.
+#[derive(Debug)]
+pub struct RedbStateStore {
+    database: Database,
+    index: Index,
+}
+
+impl RedbStateStore {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// If it is damaged or the disk fails.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let database = Database::create(path)?;
+        let write = database.begin_write()?;
+        write.open_table(LEAVES)?;
+        write.open_table(META)?;
+        write.open_table(TRANSACTIONS)?;
+        write.open_table(NUMBERS)?;
+        write.open_table(ENTRIES)?;
+        write.commit()?;
+        Ok(Self { database, index: Index::default() })
+    }
+
+    /// Notes what a block adds to the indexes; durable with the next commit at or above it.
+    pub fn index_block(&mut self, height: Seq, entries: Vec<IndexEntry>) {
+        self.index.add(height, entries);
+    }
+
+    /// Where a transaction has its outcome: height and index.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn transaction(&self, id: &TransactionId) -> Result<Option<(Seq, u32)>, StateError> {
+        if let Some(found) = self.index.transaction(id) {
+            return Ok(Some(found));
+        }
+        let read = self.database.begin_read()?;
+        let found = read.open_table(TRANSACTIONS)?.get(&id.0[..])?.map(|place| place.value());
+        Ok(found.map(|(height, index)| (Seq::new(height), index)))
+    }
+
+    /// Which transaction consumed a number: height and index.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn number(&self, number: &[u8]) -> Result<Option<(Seq, u32)>, StateError> {
+        if let Some(found) = self.index.number(number) {
+            return Ok(Some(found));
+        }
+        let read = self.database.begin_read()?;
+        let found = read.open_table(NUMBERS)?.get(number)?.map(|place| place.value());
+        Ok(found.map(|(height, index)| (Seq::new(height), index)))
+    }
+
+    /// Where an entry of a topic stands: height, index, operation.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn topic_entry(&self, topic: &[u8], entry: u64) -> Result<Option<(Seq, u32, u32)>, StateError> {
+        if let Some(found) = self.index.topic_entry(topic, entry) {
+            return Ok(Some(found));
+        }
+        let read = self.database.begin_read()?;
+        let found = read.open_table(ENTRIES)?.get((topic, entry))?.map(|place| place.value());
+        Ok(found.map(|(height, index, operation)| (Seq::new(height), index, operation)))
+    }
+}
+
+impl StateStore for RedbStateStore {
+    type Error = StateError;
+
+    fn load(&self) -> Result<Option<StoredState>, StateError> {
+        let read = self.database.begin_read()?;
+        let meta = read.open_table(META)?;
+        let Some(position) = meta.get("position")? else { return Ok(None) };
+        let bytes = position.value();
+        let (Some(height), Some(hash)) = (bytes.get(..8), bytes.get(8..40)) else { return Ok(None) };
+        let height = Seq::new(u64::from_be_bytes(height.try_into().expect("8 bytes")));
+        let header_hash = Digest(hash.try_into().expect("32 bytes"));
+        let mut leaves = Vec::new();
+        for leaf in read.open_table(LEAVES)?.iter()? {
+            let (key, value) = leaf?;
+            leaves.push((key.value().to_vec(), value.value().to_vec()));
+        }
+        Ok(Some(StoredState { height, header_hash, leaves }))
+    }
+
+    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &Changes) -> Result<(), StateError> {
+        let write = self.database.begin_write()?;
+        {
+            let mut leaves = write.open_table(LEAVES)?;
+            for (key, value) in changes {
+                match value {
+                    Some(value) => leaves.insert(&key[..], &value[..])?,
+                    None => leaves.remove(&key[..])?,
+                };
+            }
+            let position = [&height.get().to_be_bytes()[..], &header_hash.0].concat();
+            write.open_table(META)?.insert("position", &position[..])?;
+            let mut transactions = write.open_table(TRANSACTIONS)?;
+            let mut numbers = write.open_table(NUMBERS)?;
+            let mut entries = write.open_table(ENTRIES)?;
+            for entry in self.index.up_to(height) {
+                let place = (entry.height.get(), entry.index);
+                transactions.insert(&entry.id.0[..], place)?;
+                numbers.insert(&entry.number[..], place)?;
+                for (topic, number, operation) in &entry.appended {
+                    entries.insert((&topic[..], *number), (place.0, place.1, *operation))?;
+                }
+            }
+        }
+        write.commit()?;
+        self.index.forget(height);
+        Ok(())
+    }
+}
+
