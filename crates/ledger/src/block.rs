@@ -22,8 +22,8 @@ pub struct SealedBlock {
     pub consumed: Vec<(PublicKey, SessionId, Number)>,
     /// The earliest ledger time at which the state after the block needs another one (K6).
     pub obligation: Option<LedgerTime>,
-    pub(crate) transactions_tree: MerkleTree,
-    pub(crate) results_tree: MerkleTree,
+    /// Over the transactions and over the results.
+    pub(crate) trees: (MerkleTree, MerkleTree),
 }
 
 /// What [`crate::Machine::execute`] made: a block and the state after it. The block's fields are reached through it.
@@ -71,11 +71,11 @@ impl SealedBlock {
 
     /// The path from a transaction to the header's transaction root.
     pub fn transaction_path(&self, index: u32) -> Option<MerklePath> {
-        self.transactions_tree.path(index)
+        self.trees.0.path(index)
     }
 
     /// The path from a result to the header's result root.
     pub fn result_path(&self, index: u32) -> Option<MerklePath> {
-        self.results_tree.path(index)
+        self.trees.1.path(index)
     }
 }

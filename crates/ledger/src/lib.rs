@@ -8,18 +8,23 @@
 pub mod application;
 pub mod block;
 mod commit;
+mod execution;
 pub mod kv;
 pub mod machine;
 pub mod namespace;
 mod registry;
+mod rules;
 mod sessions;
 pub mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 
 pub use application::{Application, Execution, TransactionContext};
 pub use block::{ExecutedBlock, SealedBlock};
-pub use machine::{LedgerError, Machine, built_in_applications, genesis_header};
+pub use machine::{LedgerError, Machine, built_in_applications};
 pub use namespace::Namespace;
+pub use rules::genesis_header;
 pub use snapshot::{Admission, Snapshot};
 pub use store::{Interrupted, Interruption, MemoryStateStore, StateChanges, StateStore, StoredState};

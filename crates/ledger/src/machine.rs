@@ -1,34 +1,19 @@
 //! The state machine of the ledger: one batch in, one block out.
 
-use crate::application::{Application, Execution, TransactionContext};
+use crate::application::Application;
 use crate::block::{ExecutedBlock, SealedBlock, transaction_leaf};
 use crate::commit::Uncommitted;
+use crate::execution::{BlockExecution, Outcome};
 use crate::namespace::{BlockState, Namespace};
-use crate::registry::{genesis_leaves, is_registered};
-use crate::sessions::{Sessions, check_validity};
+use crate::registry::genesis_leaves;
+use crate::rules::Rules;
 use crate::snapshot::Snapshot;
 use crate::store::{StateChanges, StateStore, StoredState};
 use crate::tree::{Changes, Version};
-use quorate_crypto::{
-    HashedBatch, MerkleTree, genesis_ledger_id, header_hash, members_hash, merkle_root, null_batch_digest,
-};
+use quorate_crypto::{HashedBatch, MerkleTree, header_hash, null_batch_digest};
 use quorate_types::genesis::GenesisError;
-use quorate_types::{
-    Digest, Epoch, FailReason, Genesis, Header, LedgerId, LedgerTime, Number, Parameters, PublicKey,
-    QuorumError, RegistryMode, Seq, SessionId, SignedTransaction, TransactionId, TransactionResult,
-    VoidReason, limits,
-};
+use quorate_types::{Digest, Genesis, Header, LedgerTime, QuorumError, Seq};
 use std::sync::Arc;
-
-/// What of the genesis execution depends on.
-#[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) ledger: LedgerId,
-    pub(crate) epoch: Epoch,
-    pub(crate) members_hash: Digest,
-    pub(crate) parameters: Parameters,
-    pub(crate) registry: RegistryMode,
-}
 
 /// Why a ledger cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,46 +51,6 @@ impl std::fmt::Debug for Machine {
 /// The applications that come with the ledger.
 pub fn built_in_applications() -> Vec<Arc<dyn Application>> {
     vec![Arc::new(crate::kv::Kv)]
-}
-
-/// The header of block 0: the time the genesis was created, the state of the genesis, no transactions (M7).
-///
-/// # Errors
-/// If the genesis cannot be used.
-pub fn genesis_header(genesis: &Genesis) -> Result<Header, LedgerError> {
-    let rules = Rules::new(genesis)?;
-    Ok(rules.genesis_header(genesis.created, Version::default().apply(&genesis_leaves(genesis)).root()))
-}
-
-impl Rules {
-    fn new(genesis: &Genesis) -> Result<Self, LedgerError> {
-        genesis.check()?;
-        let ledger = genesis_ledger_id(genesis);
-        Ok(Self {
-            ledger,
-            epoch: Epoch::ZERO,
-            members_hash: members_hash(&genesis.members_of_epoch_0(ledger)?),
-            parameters: genesis.parameters.clone(),
-            registry: genesis.registry,
-        })
-    }
-
-    fn genesis_header(&self, time: LedgerTime, state_root: Digest) -> Header {
-        let nothing = merkle_root::<&[u8]>([]);
-        Header {
-            ledger: self.ledger,
-            epoch: self.epoch,
-            height: Seq::ZERO,
-            parent: Digest::ZERO,
-            time,
-            batch_digest: null_batch_digest(),
-            transactions_root: nothing,
-            results_root: nothing,
-            state_root,
-            members_hash: self.members_hash,
-            transaction_count: 0,
-        }
-    }
 }
 
 fn choose(
@@ -195,33 +140,29 @@ impl Machine {
         assert_eq!(seq, self.tip.height().next(), "blocks are executed in order, exactly once");
         // N11: ledger time never falls; the null batch has no time of its own.
         let time = batch.as_ref().map_or(self.tip.time(), |batch| self.tip.time().max(batch.batch().time));
-        let mut turn = Turn::new(&self.rules, &*self.application, self.tip.version(), seq, time);
-        let results: Vec<_> = batch
-            .iter()
-            .flat_map(|batch| batch.transactions())
-            .map(|(id, signed)| turn.transaction(id, signed))
-            .collect();
-        let (changes, consumed) = turn.finish();
-        let version = self.tip.version().apply(&changes);
-        self.seal(seq, time, batch, results, consumed, version, changes)
+        let version = self.tip.version();
+        let mut execution = BlockExecution::new(&self.rules, &*self.application, version, seq, time);
+        for (id, signed) in batch.iter().flat_map(|batch| batch.transactions()) {
+            execution.transaction(id, signed);
+        }
+        let outcome = execution.finish();
+        self.seal(seq, time, batch, outcome)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that a block consists of")]
     fn seal(
         &mut self,
         seq: Seq,
         time: LedgerTime,
         batch: Option<Arc<HashedBatch>>,
-        results: Vec<TransactionResult>,
-        consumed: Vec<(PublicKey, SessionId, Number)>,
-        version: Version,
-        changes: Changes,
+        outcome: Outcome,
     ) -> Arc<ExecutedBlock> {
+        let Outcome { results, consumed, changes } = outcome;
+        let version = self.tip.version().apply(&changes);
         let transactions = || batch.iter().flat_map(|batch| batch.transactions());
         let transactions_tree =
             MerkleTree::new(transactions().map(|(id, signed)| transaction_leaf(&id, signed)));
-        let leaves = transactions().zip(&results).map(|((id, _), result)| result.leaf_bytes(&id));
-        let results_tree = MerkleTree::new(leaves);
+        let result_leaves = transactions().zip(&results).map(|((id, _), result)| result.leaf_bytes(&id));
+        let results_tree = MerkleTree::new(result_leaves);
         let header = Header {
             ledger: self.rules.ledger,
             epoch: self.rules.epoch,
@@ -236,20 +177,18 @@ impl Machine {
             transaction_count: u32::try_from(results.len()).expect("a batch is bounded"),
         };
         let header_hash = header_hash(&header);
-        self.uncommitted.add(seq, header_hash, changes);
-        self.obligation = obligation(&*self.application, &version);
-        self.tip = Snapshot::new(self.rules.clone(), seq, time, header_hash, version);
-        let sealed = SealedBlock {
-            header,
-            header_hash,
-            batch,
-            results,
-            consumed,
-            obligation: self.obligation,
-            transactions_tree,
-            results_tree,
-        };
+        let obligation = obligation(&*self.application, &version);
+        let trees = (transactions_tree, results_tree);
+        let sealed = SealedBlock { header, header_hash, batch, results, consumed, obligation, trees };
+        self.advance(&sealed, version, changes);
         Arc::new(ExecutedBlock { sealed: Arc::new(sealed), state: self.tip.clone() })
+    }
+
+    fn advance(&mut self, sealed: &SealedBlock, version: Version, changes: Changes) {
+        let (height, hash) = (sealed.header.height, sealed.header_hash);
+        self.uncommitted.add(height, hash, changes);
+        self.obligation = sealed.obligation;
+        self.tip = Snapshot::new(self.rules.clone(), height, sealed.header.time, hash, version);
     }
 
     /// What changed since the last commit up to and including block `upto`, with the hash of that block's header; `None` if
@@ -278,112 +217,6 @@ impl Machine {
 
 fn obligation(application: &dyn Application, version: &Version) -> Option<LedgerTime> {
     application.obligation(&Namespace::new(&BlockState::new(version), application.name()))
-}
-
-/// The execution of one block.
-struct Turn<'a> {
-    rules: &'a Rules,
-    application: &'a dyn Application,
-    height: Seq,
-    time: LedgerTime,
-    index: u32,
-    state: BlockState<'a>,
-    sessions: Sessions,
-    consumed: Vec<(PublicKey, SessionId, Number)>,
-    output_left: usize,
-}
-
-impl<'a> Turn<'a> {
-    fn new(
-        rules: &'a Rules,
-        application: &'a dyn Application,
-        version: &'a Version,
-        height: Seq,
-        time: LedgerTime,
-    ) -> Self {
-        let mut sessions = Sessions::default();
-        sessions.evict_idle(version, time, &rules.parameters);
-        Self {
-            rules,
-            application,
-            height,
-            time,
-            index: 0,
-            state: BlockState::new(version),
-            sessions,
-            consumed: Vec::new(),
-            output_left: limits::MAX_BLOCK_OUTPUT_BYTES,
-        }
-    }
-
-    fn transaction(&mut self, id: TransactionId, signed: &SignedTransaction) -> TransactionResult {
-        let result = match self.consume(signed) {
-            Err(reason) => TransactionResult::Void { reason },
-            Ok(()) => self.run(id, signed),
-        };
-        self.index = self.index.saturating_add(1);
-        result
-    }
-
-    /// C1: whether this inclusion consumes its number.
-    fn consume(&mut self, signed: &SignedTransaction) -> Result<(), VoidReason> {
-        let transaction = &signed.transaction;
-        let version = self.state.version();
-        if !is_registered(version, self.rules.registry, &transaction.sender) {
-            return Err(VoidReason::Unregistered);
-        }
-        check_validity(transaction, self.time, &self.rules.parameters)?;
-        self.sessions.consume(version, transaction, self.time, &self.rules.parameters)?;
-        self.consumed.push((transaction.sender, transaction.session, transaction.number));
-        Ok(())
-    }
-
-    fn run(&mut self, id: TransactionId, signed: &SignedTransaction) -> TransactionResult {
-        let transaction = &signed.transaction;
-        if transaction.app != self.application.name() {
-            return TransactionResult::Failed {
-                reason: FailReason::Malformed,
-                operation: 0,
-                output: Vec::new(),
-            };
-        }
-        let output_limit = self.output_left.clamp(limits::MIN_OUTPUT_BYTES, limits::MAX_OUTPUT_BYTES);
-        let context = TransactionContext {
-            height: self.height,
-            index: self.index,
-            time: self.time,
-            sender: transaction.sender,
-            id,
-            output_limit,
-        };
-        let mut namespace = Namespace::new(&self.state, self.application.name());
-        let execution = self.application.execute(&context, &transaction.payload, &mut namespace);
-        match execution {
-            Execution::Committed { output } if output.len() <= output_limit => {
-                let changes = namespace.into_changes();
-                self.state.merge(changes);
-                self.output_left = self.output_left.saturating_sub(output.len());
-                TransactionResult::Committed { output }
-            }
-            Execution::Committed { .. } => TransactionResult::Failed {
-                reason: FailReason::LimitExceeded,
-                operation: 0,
-                output: Vec::new(),
-            },
-            Execution::Failed { reason, operation, mut output } => {
-                if output.len() > output_limit {
-                    output.clear();
-                }
-                self.output_left = self.output_left.saturating_sub(output.len());
-                TransactionResult::Failed { reason, operation, output }
-            }
-        }
-    }
-
-    fn finish(mut self) -> (Changes, Vec<(PublicKey, SessionId, Number)>) {
-        self.sessions.write_to(&mut self.state);
-        (self.state.into_changes(), self.consumed)
-    }
 }
 
 #[cfg(test)]

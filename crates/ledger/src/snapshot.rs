@@ -1,7 +1,7 @@
 //! A moment of the executed state: what gateways ask before they admit a transaction, and what reads are answered from.
 
-use crate::machine::Rules;
 use crate::registry::is_registered;
+use crate::rules::Rules;
 use crate::sessions;
 use crate::tree::Version;
 use quorate_crypto::SparsePath;

@@ -1,0 +1,130 @@
+//! The execution of one block: C1 for each transaction, then the application.
+
+use crate::application::{Application, Execution, TransactionContext};
+use crate::namespace::{BlockState, Namespace};
+use crate::registry::is_registered;
+use crate::rules::Rules;
+use crate::sessions::{Sessions, check_validity};
+use crate::tree::{Changes, Version};
+use quorate_types::{
+    FailReason, LedgerTime, Number, PublicKey, Seq, SessionId, SignedTransaction, TransactionId,
+    TransactionResult, VoidReason, limits,
+};
+
+/// What the execution of a block led to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// One for each transaction, in order.
+    pub(crate) results: Vec<TransactionResult>,
+    /// The numbers consumed, in order.
+    pub(crate) consumed: Vec<(PublicKey, SessionId, Number)>,
+    pub(crate) changes: Changes,
+}
+
+/// The execution of one block.
+pub(crate) struct BlockExecution<'a> {
+    rules: &'a Rules,
+    application: &'a dyn Application,
+    height: Seq,
+    time: LedgerTime,
+    state: BlockState<'a>,
+    sessions: Sessions,
+    results: Vec<TransactionResult>,
+    consumed: Vec<(PublicKey, SessionId, Number)>,
+    output_left: usize,
+}
+
+impl<'a> BlockExecution<'a> {
+    /// Begins a block: sessions idle at its time are evicted before its first transaction.
+    pub(crate) fn new(
+        rules: &'a Rules,
+        application: &'a dyn Application,
+        version: &'a Version,
+        height: Seq,
+        time: LedgerTime,
+    ) -> Self {
+        let mut sessions = Sessions::default();
+        sessions.evict_idle(version, time, &rules.parameters);
+        Self {
+            rules,
+            application,
+            height,
+            time,
+            state: BlockState::new(version),
+            sessions,
+            results: Vec::new(),
+            consumed: Vec::new(),
+            output_left: limits::MAX_BLOCK_OUTPUT_BYTES,
+        }
+    }
+
+    /// Executes the next transaction. Total.
+    pub(crate) fn transaction(&mut self, id: TransactionId, signed: &SignedTransaction) {
+        let result = match self.consume(signed) {
+            Err(reason) => TransactionResult::Void { reason },
+            Ok(()) => self.run(id, signed),
+        };
+        self.results.push(result);
+    }
+
+    /// C1: whether this inclusion consumes its number.
+    fn consume(&mut self, signed: &SignedTransaction) -> Result<(), VoidReason> {
+        let transaction = &signed.transaction;
+        let version = self.state.version();
+        if !is_registered(version, self.rules.registry, &transaction.sender) {
+            return Err(VoidReason::Unregistered);
+        }
+        check_validity(transaction, self.time, &self.rules.parameters)?;
+        self.sessions.consume(version, transaction, self.time, &self.rules.parameters)?;
+        self.consumed.push((transaction.sender, transaction.session, transaction.number));
+        Ok(())
+    }
+
+    fn run(&mut self, id: TransactionId, signed: &SignedTransaction) -> TransactionResult {
+        let transaction = &signed.transaction;
+        if transaction.app != self.application.name() {
+            return TransactionResult::Failed {
+                reason: FailReason::Malformed,
+                operation: 0,
+                output: Vec::new(),
+            };
+        }
+        let output_limit = self.output_left.clamp(limits::MIN_OUTPUT_BYTES, limits::MAX_OUTPUT_BYTES);
+        let context = TransactionContext {
+            height: self.height,
+            index: u32::try_from(self.results.len()).unwrap_or(u32::MAX),
+            time: self.time,
+            sender: transaction.sender,
+            id,
+            output_limit,
+        };
+        let mut namespace = Namespace::new(&self.state, self.application.name());
+        let execution = self.application.execute(&context, &transaction.payload, &mut namespace);
+        match execution {
+            Execution::Committed { output } if output.len() <= output_limit => {
+                let changes = namespace.into_changes();
+                self.state.merge(changes);
+                self.output_left = self.output_left.saturating_sub(output.len());
+                TransactionResult::Committed { output }
+            }
+            Execution::Committed { .. } => TransactionResult::Failed {
+                reason: FailReason::LimitExceeded,
+                operation: 0,
+                output: Vec::new(),
+            },
+            Execution::Failed { reason, operation, mut output } => {
+                if output.len() > output_limit {
+                    output.clear();
+                }
+                self.output_left = self.output_left.saturating_sub(output.len());
+                TransactionResult::Failed { reason, operation, output }
+            }
+        }
+    }
+
+    /// Ends the block.
+    pub(crate) fn finish(mut self) -> Outcome {
+        self.sessions.write_to(&mut self.state);
+        Outcome { results: self.results, consumed: self.consumed, changes: self.state.into_changes() }
+    }
+}
