@@ -78,3 +78,6 @@ impl SparsePath {
         hash == *root
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ fn first_from<'a>(changes: &'a Changes, from: &[u8]) -> Option<&'a [u8]> {
     let range = (Bound::Included(from), Bound::Unbounded);
     changes.range::<[u8], _>(range).next().map(|(key, _)| key.as_slice())
 }
+
+#[cfg(test)]
+mod tests;

@@ -381,13 +381,14 @@ fn k6_the_built_in_application_owes_no_block() {
 
 /// A largest batch, to notice work that grows faster than the batch does. The bound is many times what it takes.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the test measures, execution does not")]
 fn two_thousand_transactions_execute_in_a_fraction_of_a_second() {
     let mut genesis = genesis();
     genesis.parameters.session_window = 1_024;
     genesis.parameters.sessions_per_client = 1_024;
     let mut ledger = Ledger::of(genesis, built_in_applications());
     let value = "v".repeat(128);
-    let mut seconds = Vec::new();
+    let mut fastest = std::time::Duration::MAX;
     for block in 0..3u64 {
         let all: Vec<_> = (0..2_000u64)
             .map(|at| {
@@ -398,9 +399,8 @@ fn two_thousand_transactions_execute_in_a_fraction_of_a_second() {
         let batch = batch(ledger.time(), all);
         let start = std::time::Instant::now();
         let executed = ledger.machine.execute(Seq::new(block + 1), Some(batch));
-        seconds.push(start.elapsed().as_secs_f64());
+        fastest = fastest.min(start.elapsed());
         assert!(executed.results.iter().all(TransactionResult::is_outcome));
     }
-    println!("{seconds:?}");
-    assert!(seconds.iter().copied().fold(f64::INFINITY, f64::min) < 0.5, "{seconds:?}");
+    assert!(fastest.as_millis() < 500, "{fastest:?}");
 }
