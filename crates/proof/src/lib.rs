@@ -1,1 +1,9 @@
-//! Offline verification of receipts and state proofs.
+//! Offline verification: receipts and the genesis they are checked against. No network, no clock, no files.
+
+pub mod genesis_file;
+mod receipt;
+mod receipt_file;
+mod trust;
+
+pub use receipt::{Receipt, ReceiptError, VerifiedReceipt};
+pub use trust::{CertificateError, TrustRoot};

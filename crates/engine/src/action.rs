@@ -1,0 +1,80 @@
+//! What a host wants done, and how the core's effects become it.
+
+use crate::recent::Outcome;
+use quorate_crypto::HashedBatch;
+use quorate_pbft::{Effect, Report};
+use quorate_types::{BlockCertificate, ErrorCode, Message, ReplicaId, Seq};
+use std::sync::Arc;
+
+/// Which stream of a link a message takes: a large proposal must not hold up votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Statements and notices: small, repaired by STATUS when lost.
+    Votes,
+    /// Proposals and requests.
+    Proposals,
+    /// Bodies, blocks, NEW-VIEWs with everything they name.
+    Bulk,
+}
+
+/// Something to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Send { to: ReplicaId, message: Message, class: Class },
+    /// To every other member.
+    Broadcast { message: Message, class: Class },
+    /// Execute the next slot; `None` is the null batch. Answered by [`crate::Event::Executed`].
+    Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
+    /// Make blocks and state up to here durable (K1). Answered by [`crate::Event::CheckpointDurable`].
+    MakeDurable { seq: Seq },
+    /// Keep a block's certificate, and hand it back as [`crate::Event::Certified`].
+    StoreCertificate(BlockCertificate),
+    /// Read certified blocks for a peer. Answered by [`crate::Event::BlocksRead`].
+    ReadBlocks { to: ReplicaId, from: Seq },
+    /// Tell who waits under this token.
+    Answer { token: u64, answer: Answer },
+    Report(Report),
+}
+
+/// What a client that waits is told.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The transaction has a final outcome in a certified block.
+    Outcome(Outcome),
+    /// Another transaction with the same sender, session and number has one.
+    Superseded(Outcome),
+    Refused(Refusal),
+}
+
+/// Why a gateway did not take a transaction: advice, except for reasons that anyone recomputes from the bytes (C3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: ErrorCode,
+    /// For `Busy`: when to try again.
+    pub retry_after_ms: u32,
+}
+
+/// Turns an effect that was released into an action.
+pub fn dispatch(effect: Effect) -> Action {
+    match effect {
+        Effect::Broadcast(message) => Action::Broadcast { class: class_of(&message), message },
+        Effect::Send { to, message } => Action::Send { to, class: class_of(&message), message },
+        Effect::Execute { seq, batch } => Action::Execute { seq, batch },
+        Effect::MakeDurable { seq } => Action::MakeDurable { seq },
+        Effect::Certified(certificate) => Action::StoreCertificate(certificate),
+        Effect::SupplyBlocks { to, from } => Action::ReadBlocks { to, from },
+        Effect::Report(report) => Action::Report(report),
+    }
+}
+
+pub(crate) fn class_of(message: &Message) -> Class {
+    match message {
+        Message::Vote(_)
+        | Message::Notice(_)
+        | Message::CommitCertificate(_)
+        | Message::BlockCertificate(_)
+        | Message::Evidence(_) => Class::Votes,
+        Message::Proposal(_) | Message::Forward(_) => Class::Proposals,
+        Message::ViewChange(_) | Message::NewView(_) | Message::Body(_) | Message::Block(_) => Class::Bulk,
+    }
+}

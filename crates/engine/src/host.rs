@@ -1,0 +1,320 @@
+//! The host: admission, waiting clients, round trips, and the core in the middle.
+
+use crate::action::{Action, Answer, Class, Refusal, class_of};
+use crate::gateway::Gateway;
+use crate::links::Links;
+use crate::recent::{Consumed, Outcome, Recent};
+use quorate_crypto::{CheckedMessage, HashedTransaction, Signer, Verified};
+use quorate_ledger::{ExecutedBlock, Snapshot};
+use quorate_pbft::{
+    Config, Execution, Ignored, Input, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict,
+};
+use quorate_types::{
+    BlockCertificate, CertifiedBlock, ErrorCode, Message, Monotonic, Notice, Now, ReplicaId, Seq,
+    TransactionId, limits,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a host is told at its start beside what the core is told.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    pub config: Config,
+    /// The executed state at the start.
+    pub state: Snapshot,
+}
+
+/// Something that happened outside.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A verified message of a connected peer.
+    Message { from: ReplicaId, message: Verified<CheckedMessage> },
+    PeerUp(ReplicaId),
+    PeerDown(ReplicaId),
+    /// Clients submit transactions; each is answered under its token.
+    Submits(Vec<(u64, Verified<HashedTransaction>)>),
+    /// Someone waits for a transaction that was submitted earlier, here or elsewhere.
+    Await { token: u64, id: TransactionId },
+    /// Nobody listens to this token any more.
+    Forget { token: u64 },
+    Executed(Arc<ExecutedBlock>),
+    CheckpointDurable { seq: Seq },
+    /// A block's certificate was stored.
+    Certified(BlockCertificate),
+    BlocksRead { to: ReplicaId, blocks: Vec<Arc<CertifiedBlock>> },
+    /// The moment named by [`Host::next_deadline`] has come.
+    Deadline,
+}
+
+/// What one event led to. The outbox must be released; the actions may be done at once.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Turn {
+    pub outbox: Outbox,
+    pub actions: Vec<Action>,
+    /// What the core thought of a peer's message, if it was one.
+    pub verdict: Option<Verdict>,
+}
+
+/// A replica with everything around it that does no IO.
+#[derive(Debug)]
+pub struct Host<S> {
+    replica: Replica<S>,
+    state: Snapshot,
+    recent: Recent,
+    gateway: Gateway,
+    links: Links,
+}
+
+impl<S: Signer> Host<S> {
+    /// Starts a replica from what was found on disk.
+    pub fn start(config: HostConfig, signer: S, recovered: Recovered, now: Now) -> (Self, Turn) {
+        let mut turn = Turn::default();
+        let replica = Replica::start(config.config, signer, recovered, now, &mut turn.outbox);
+        let host = Self {
+            replica,
+            state: config.state,
+            recent: Recent::default(),
+            gateway: Gateway::default(),
+            links: Links::default(),
+        };
+        (host, turn)
+    }
+
+    /// Total: any event in any state.
+    pub fn handle(&mut self, now: Now, event: Event) -> Turn {
+        let mut turn = Turn::default();
+        match event {
+            Event::Message { from, message } => self.on_message(now, from, message, &mut turn),
+            Event::PeerUp(peer) => {
+                self.links.connected(peer, true, now.monotonic);
+                self.input(now, Input::PeerConnected { peer }, &mut turn);
+            }
+            Event::PeerDown(peer) => self.links.connected(peer, false, now.monotonic),
+            Event::Submits(submits) => self.on_submits(now, submits, &mut turn),
+            Event::Await { token, id } => self.on_await(token, id, &mut turn),
+            Event::Forget { token } => self.gateway.forget(token),
+            Event::Executed(block) => self.on_executed(now, block, &mut turn),
+            Event::CheckpointDurable { seq } => self.input(now, Input::CheckpointDurable { seq }, &mut turn),
+            Event::Certified(certificate) => self.on_certified(certificate, &mut turn),
+            Event::BlocksRead { to, blocks } => {
+                for block in blocks {
+                    send(to, Message::Block(block), &mut turn);
+                }
+            }
+            Event::Deadline => self.input(now, Input::Deadline, &mut turn),
+        }
+        self.watch_primary(now, &mut turn);
+        turn
+    }
+
+    fn input(&mut self, now: Now, input: Input, turn: &mut Turn) {
+        let verdict = self.replica.handle(now, input, &mut turn.outbox);
+        turn.verdict = Some(verdict);
+    }
+
+    fn on_message(&mut self, now: Now, from: ReplicaId, message: Verified<CheckedMessage>, turn: &mut Turn) {
+        self.links.heard(from, now.monotonic);
+        match &*message {
+            CheckedMessage::Notice(Notice::Ping { number }) => {
+                send(from, Message::Notice(Notice::Pong { number: *number }), turn);
+            }
+            CheckedMessage::Notice(Notice::Pong { number }) => {
+                self.links.pong(from, *number, now.monotonic);
+            }
+            CheckedMessage::Forward(_) => {
+                let useful = message.map(|message| self.useful_requests(now, message));
+                self.input(now, Input::Message { from, message: useful }, turn);
+            }
+            _ => self.input(now, Input::Message { from, message }, turn),
+        }
+    }
+
+    /// What a peer forwards is admitted by the same rule as what a client submits: a number that is used, or a sender that
+    /// is not registered, could only be included in vain.
+    fn useful_requests(&self, now: Now, message: CheckedMessage) -> CheckedMessage {
+        match message {
+            CheckedMessage::Forward(mut transactions) => {
+                transactions.retain(|transaction| {
+                    let admission = self.state.session_check(&transaction.signed().transaction, now.wall);
+                    admission.error_code().is_none()
+                });
+                CheckedMessage::Forward(transactions)
+            }
+            other => other,
+        }
+    }
+
+    fn on_submits(
+        &mut self,
+        now: Now,
+        submits: Vec<(u64, Verified<HashedTransaction>)>,
+        turn: &mut Turn,
+    ) {
+        let mut requests = Vec::new();
+        for (token, transaction) in submits {
+            let id = transaction.id();
+            if let Some(answer) = self.refuse(now, &transaction) {
+                turn.actions.push(Action::Answer { token, answer });
+                continue;
+            }
+            self.gateway.wait(token, id, Some(number_of(&transaction)));
+            match self.recent.by_id(&id) {
+                None => requests.push(transaction),
+                Some(None) => {}
+                Some(Some(outcome)) => self.answer(&id, &Answer::Outcome(outcome), turn),
+            }
+        }
+        self.request(now, requests, turn);
+    }
+
+    /// One input for all; who does not fit into custody is told to come again (C5).
+    fn request(&mut self, now: Now, requests: Vec<Verified<HashedTransaction>>, turn: &mut Turn) {
+        let full = |verdict: &Verdict| *verdict == Verdict::Ignored(Ignored::CustodyFull);
+        let custody = self.replica.status();
+        let roomy = custody.custody_bytes < limits::CUSTODY_BYTES / 2
+            && custody.custody + requests.len() < limits::CUSTODY_REQUESTS_PER_SENDER;
+        if roomy {
+            if !requests.is_empty() {
+                self.input(now, Input::Requests(requests), turn);
+            }
+            return;
+        }
+        for request in requests {
+            let id = request.id();
+            self.input(now, Input::Requests(vec![request]), turn);
+            if turn.verdict.as_ref().is_some_and(full) {
+                let refusal = Refusal { code: ErrorCode::Busy, retry_after_ms: 100 };
+                self.answer(&id, &Answer::Refused(refusal), turn);
+            }
+        }
+    }
+
+    /// Why a transaction is not taken, if it is not.
+    fn refuse(&self, now: Now, transaction: &HashedTransaction) -> Option<Answer> {
+        let refused = |code, retry_after_ms| Some(Answer::Refused(Refusal { code, retry_after_ms }));
+        match self.replica.status().phase {
+            Phase::Starting | Phase::Learner | Phase::Halted => return refused(ErrorCode::NotReady, 200),
+            Phase::Normal | Phase::ViewChange | Phase::CatchingUp => {}
+        }
+        if !self.gateway.has_room() {
+            return refused(ErrorCode::Busy, 100);
+        }
+        let code = self.state.session_check(&transaction.signed().transaction, now.wall).error_code()?;
+        // A used number may be used by this very transaction, or by another one whose receipt ends the question.
+        if let Some(found) = self.recent.by_number(&number_of(transaction)) {
+            return match found {
+                Some(outcome) if outcome.id == transaction.id() => Some(Answer::Outcome(outcome)),
+                Some(outcome) => Some(Answer::Superseded(outcome)),
+                None => None,
+            };
+        }
+        refused(code, 0)
+    }
+
+    fn on_await(&mut self, token: u64, id: TransactionId, turn: &mut Turn) {
+        match self.recent.by_id(&id) {
+            Some(Some(outcome)) => {
+                turn.actions.push(Action::Answer { token, answer: Answer::Outcome(outcome) });
+            }
+            _ if self.gateway.has_room() => self.gateway.wait(token, id, None),
+            _ => {
+                let answer = Answer::Refused(Refusal { code: ErrorCode::Busy, retry_after_ms: 100 });
+                turn.actions.push(Action::Answer { token, answer });
+            }
+        }
+    }
+
+    fn on_executed(&mut self, now: Now, block: Arc<ExecutedBlock>, turn: &mut Turn) {
+        self.state = block.state.clone();
+        let execution = Execution {
+            seq: block.header.height,
+            header_hash: block.header_hash,
+            time: block.header.time,
+            consumed: block.consumed.clone(),
+            obligation: block.obligation,
+        };
+        self.recent.add(block);
+        self.input(now, Input::Executed(execution), turn);
+    }
+
+    /// Who waits for a transaction of this block, or for one whose number it consumed, is answered.
+    fn on_certified(&mut self, certificate: BlockCertificate, turn: &mut Turn) {
+        let height = certificate.height;
+        self.recent.certify(certificate);
+        for (outcome, number) in self.recent.outcomes_of(height) {
+            let id = outcome.id;
+            for other in self.gateway.waiting_for_number(&number) {
+                if other != id {
+                    self.answer(&other, &Answer::Superseded(outcome.clone()), turn);
+                }
+            }
+            self.answer(&id, &Answer::Outcome(outcome), turn);
+        }
+    }
+
+    fn answer(&mut self, id: &TransactionId, answer: &Answer, turn: &mut Turn) {
+        for token in self.gateway.take(id) {
+            turn.actions.push(Action::Answer { token, answer: answer.clone() });
+        }
+    }
+
+    /// PINGs, and V1's silence of the primary while requests wait.
+    fn watch_primary(&mut self, now: Now, turn: &mut Turn) {
+        let status = self.replica.status();
+        let backup_waits = status.waiting && status.active && status.primary != status.me;
+        for (peer, ping) in self.links.pings(now.monotonic, backup_waits) {
+            send(peer, ping, turn);
+        }
+        let changed = self.links.silence_changed(status.primary, backup_waits, now.monotonic);
+        if let Some(silent) = changed {
+            let input = if silent { Input::PrimarySilent } else { Input::PrimaryHeard };
+            let _ = self.replica.handle(now, input, &mut turn.outbox);
+        }
+    }
+
+    /// When [`Event::Deadline`] is due next.
+    pub fn next_deadline(&self, now: Now) -> Monotonic {
+        let status = self.replica.status();
+        let core = self.replica.next_deadline();
+        let mut next = core.map_or(self.links.next_ping(), |core| core.min(self.links.next_ping()));
+        if status.waiting && status.active && status.primary != status.me {
+            next = next.min(Links::next_look(now.monotonic));
+        }
+        next
+    }
+
+    pub fn status(&self) -> ReplicaStatus {
+        self.replica.status()
+    }
+
+    /// The executed state.
+    pub fn state(&self) -> &Snapshot {
+        &self.state
+    }
+
+    /// How many peers are connected.
+    pub fn connected(&self) -> usize {
+        self.links.count_connected()
+    }
+
+    /// The smoothed round trip to a connected peer.
+    pub fn rtt(&self, peer: ReplicaId) -> Option<Duration> {
+        self.links.rtt(peer)
+    }
+
+    /// The outcome of a transaction, if its block is among the recent ones and certified.
+    pub fn recent_outcome(&self, id: &TransactionId) -> Option<Outcome> {
+        self.recent.by_id(id).flatten()
+    }
+}
+
+fn number_of(transaction: &HashedTransaction) -> Consumed {
+    let transaction = &transaction.signed().transaction;
+    (transaction.sender, transaction.session, transaction.number)
+}
+
+fn send(to: ReplicaId, message: Message, turn: &mut Turn) {
+    let class: Class = class_of(&message);
+    turn.actions.push(Action::Send { to, message, class });
+}

@@ -1,0 +1,123 @@
+//! Round trips to peers, and whether the primary is silent (V1).
+
+use quorate_types::{Message, Monotonic, Notice, ReplicaId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often a PING is sent to each peer.
+const PING_EVERY: Duration = Duration::from_millis(25);
+/// How often while nothing waits: silence matters only when requests do.
+const PING_IDLE: Duration = Duration::from_secs(1);
+/// The shortest silence that is suspicious, whatever the round trip: scheduling on a busy machine takes this long.
+const SILENCE_FLOOR: Duration = Duration::from_millis(120);
+/// A worst round trip is forgotten after this long.
+const RECENT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Default)]
+struct Link {
+    connected: bool,
+    heard: Option<Monotonic>,
+    smoothed: Option<Duration>,
+    worst: Duration,
+    worst_at: Monotonic,
+    /// PINGs without a PONG yet, by number.
+    waiting: BTreeMap<u64, Monotonic>,
+}
+
+/// What is measured of every peer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Links {
+    peers: BTreeMap<ReplicaId, Link>,
+    next_number: u64,
+    next_ping: Monotonic,
+    silent: bool,
+    /// Since when requests wait and the present primary is timed.
+    watched: Option<(ReplicaId, Monotonic)>,
+}
+
+impl Links {
+    pub(crate) fn connected(&mut self, peer: ReplicaId, connected: bool, now: Monotonic) {
+        let link = self.peers.entry(peer).or_default();
+        link.connected = connected;
+        link.waiting.clear();
+        if connected {
+            link.heard = Some(now);
+        }
+    }
+
+    pub(crate) fn count_connected(&self) -> usize {
+        self.peers.values().filter(|link| link.connected).count()
+    }
+
+    pub(crate) fn rtt(&self, peer: ReplicaId) -> Option<Duration> {
+        self.peers.get(&peer).filter(|link| link.connected).and_then(|link| link.smoothed)
+    }
+
+    /// Any message of a peer is a sign of life.
+    pub(crate) fn heard(&mut self, peer: ReplicaId, now: Monotonic) {
+        self.peers.entry(peer).or_default().heard = Some(now);
+    }
+
+    pub(crate) fn pong(&mut self, peer: ReplicaId, number: u64, now: Monotonic) {
+        let link = self.peers.entry(peer).or_default();
+        let Some(sent) = link.waiting.remove(&number) else { return };
+        let sample = now.since(sent);
+        link.smoothed = Some(link.smoothed.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        if sample >= link.worst || now.since(link.worst_at) > RECENT {
+            (link.worst, link.worst_at) = (sample, now);
+        }
+    }
+
+    /// PINGs that are due.
+    pub(crate) fn pings(&mut self, now: Monotonic, busy: bool) -> Vec<(ReplicaId, Message)> {
+        if now < self.next_ping && !(busy && self.next_ping > now.plus(PING_EVERY)) {
+            return Vec::new();
+        }
+        self.next_ping = now.plus(if busy { PING_EVERY } else { PING_IDLE });
+        let mut pings = Vec::new();
+        for (peer, link) in self.peers.iter_mut().filter(|(_, link)| link.connected) {
+            let number = self.next_number;
+            self.next_number += 1;
+            while link.waiting.len() >= 64 {
+                link.waiting.pop_first();
+            }
+            link.waiting.insert(number, now);
+            pings.push((*peer, Message::Notice(Notice::Ping { number })));
+        }
+        pings
+    }
+
+    pub(crate) fn next_ping(&self) -> Monotonic {
+        self.next_ping
+    }
+
+    /// V1: whether the primary has become silent or is heard again: no PONG or other message for
+    /// max(floor, 8 × smoothed round trip, 4 × recent worst) while requests wait.
+    pub(crate) fn silence_changed(&mut self, primary: ReplicaId, waiting: bool, now: Monotonic) -> Option<bool> {
+        if !waiting {
+            self.watched = None;
+            return std::mem::take(&mut self.silent).then_some(false);
+        }
+        let since = match self.watched {
+            Some((watched, since)) if watched == primary => since,
+            _ => {
+                self.watched = Some((primary, now));
+                self.silent = false;
+                now
+            }
+        };
+        let link = self.peers.entry(primary).or_default();
+        let smoothed = link.smoothed.unwrap_or_default();
+        let limit = SILENCE_FLOOR.max(smoothed * 8).max(link.worst * 4);
+        let last = link.heard.map_or(since, |heard| heard.max(since));
+        let silent = now.since(last) > limit;
+        let changed = silent != self.silent;
+        self.silent = silent;
+        changed.then_some(silent)
+    }
+
+    /// How soon silence should be looked at again while requests wait.
+    pub(crate) fn next_look(now: Monotonic) -> Monotonic {
+        now.plus(PING_EVERY)
+    }
+}

@@ -1,0 +1,112 @@
+//! Executed blocks and certificates of late: what outcomes and receipts are made of.
+
+use quorate_ledger::ExecutedBlock;
+use quorate_types::{BlockCertificate, Number, PublicKey, Seq, SessionId, TransactionId, limits};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A transaction's final outcome: its place in a certified block.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub id: TransactionId,
+    pub block: Arc<ExecutedBlock>,
+    pub index: u32,
+    pub certificate: BlockCertificate,
+}
+
+/// The number that a transaction consumes.
+pub(crate) type Consumed = (PublicKey, SessionId, Number);
+
+/// The last [`limits::RECENT_BLOCKS`] blocks, and where the outcomes in them stand.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    blocks: BTreeMap<Seq, Arc<ExecutedBlock>>,
+    certificates: BTreeMap<Seq, BlockCertificate>,
+    by_id: BTreeMap<TransactionId, (Seq, u32)>,
+    by_number: BTreeMap<Consumed, (Seq, u32, TransactionId)>,
+}
+
+impl Recent {
+    /// Adds a block. Void inclusions are no outcomes and are not found later (F4).
+    pub(crate) fn add(&mut self, block: Arc<ExecutedBlock>) {
+        let height = block.header.height;
+        for (index, (id, signed, result)) in (0u32..).zip(block.transactions()) {
+            if result.is_outcome() {
+                let transaction = &signed.transaction;
+                let number = (transaction.sender, transaction.session, transaction.number);
+                self.by_id.insert(id, (height, index));
+                self.by_number.insert(number, (height, index, id));
+            }
+        }
+        self.blocks.insert(height, block);
+        let oldest = height.minus(limits::RECENT_BLOCKS as u64);
+        while let Some(entry) = self.blocks.first_entry().filter(|entry| *entry.key() <= oldest) {
+            let old = entry.remove();
+            self.certificates.remove(&old.header.height);
+            for (id, signed, _) in old.transactions() {
+                let transaction = &signed.transaction;
+                let number = (transaction.sender, transaction.session, transaction.number);
+                self.by_id.remove(&id);
+                self.by_number.remove(&number);
+            }
+        }
+    }
+
+    pub(crate) fn certify(&mut self, certificate: BlockCertificate) {
+        if self.blocks.contains_key(&certificate.height) {
+            self.certificates.insert(certificate.height, certificate);
+        }
+    }
+
+    /// The outcomes in a block, by transaction and by number.
+    pub(crate) fn outcomes_of(&self, height: Seq) -> Vec<(Outcome, Consumed)> {
+        let (Some(block), Some(certificate)) = (self.blocks.get(&height), self.certificates.get(&height)) else {
+            return Vec::new();
+        };
+        (0u32..)
+            .zip(block.transactions())
+            .filter(|(_, (_, _, result))| result.is_outcome())
+            .map(|(index, (id, signed, _))| {
+                let transaction = &signed.transaction;
+                let number = (transaction.sender, transaction.session, transaction.number);
+                (Outcome { id, block: block.clone(), index, certificate: certificate.clone() }, number)
+            })
+            .collect()
+    }
+
+    /// Where an id has its outcome, and that outcome if its block is certified.
+    pub(crate) fn by_id(&self, id: &TransactionId) -> Option<Option<Outcome>> {
+        let (height, index) = self.by_id.get(id).copied()?;
+        Some(self.outcome(height, index, *id))
+    }
+
+    /// Which transaction consumed a number, and its outcome if its block is certified.
+    pub(crate) fn by_number(&self, number: &Consumed) -> Option<Option<Outcome>> {
+        let (height, index, id) = self.by_number.get(number).copied()?;
+        Some(self.outcome(height, index, id))
+    }
+
+    fn outcome(&self, height: Seq, index: u32, id: TransactionId) -> Option<Outcome> {
+        let block = self.blocks.get(&height)?.clone();
+        let certificate = self.certificates.get(&height)?.clone();
+        Some(Outcome { id, block, index, certificate })
+    }
+}
+
+/// The receipt of an outcome.
+///
+/// # Panics
+/// If the outcome names a place that its block does not have: hosts make none such.
+pub fn receipt(outcome: &Outcome) -> quorate_proof::Receipt {
+    let (block, index) = (&outcome.block, outcome.index);
+    let (_, transaction, result) =
+        block.transactions().nth(index as usize).expect("an outcome names a transaction of its block");
+    quorate_proof::Receipt {
+        transaction: transaction.clone(),
+        transaction_path: block.transaction_path(index).expect("in the block"),
+        result: result.clone(),
+        result_path: block.result_path(index).expect("in the block"),
+        header: block.header.clone(),
+        certificate: outcome.certificate.clone(),
+    }
+}

@@ -1,0 +1,174 @@
+//! The node's configuration: flag > environment > file > default, merged key by key; unknown keys are errors.
+//!
+//! What replicas must agree on stands in the genesis, not here: nodes cannot disagree by configuration.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// quorate.toml. Everything is optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct FileConfig {
+    pub node: NodeSection,
+    pub api: ApiSection,
+    pub peer: PeerSection,
+    pub log: LogSection,
+    pub threads: ThreadSection,
+    pub testnet: TestnetSection,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct NodeSection {
+    /// For log lines; the member's name comes from the genesis.
+    pub name: String,
+    /// The data directory.
+    pub dir: PathBuf,
+    pub genesis: PathBuf,
+    /// The directory of vote.pem and transport.pem.
+    pub keys: PathBuf,
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        Self { name: String::new(), dir: "data".into(), genesis: "../genesis.toml".into(), keys: ".".into() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ApiSection {
+    pub listen: SocketAddr,
+}
+
+impl Default for ApiSection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7238)) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct PeerSection {
+    pub listen: SocketAddr,
+    /// Overrides the hints of the genesis, by member name.
+    pub addresses: BTreeMap<String, String>,
+}
+
+impl Default for PeerSection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 7238)), addresses: BTreeMap::new() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct LogSection {
+    /// Levels in the form of `tracing`: `info`, `debug`, `quorate_node=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    Pretty,
+    Json,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ThreadSection {
+    /// Threads of the network and the API; 0 for one per core.
+    pub runtime: usize,
+    /// Threads that verify signatures; 0 for one per core.
+    pub verify: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct TestnetSection {
+    /// Allows the faults below; refused otherwise.
+    pub fault_injection: bool,
+    /// Makes every sync of the log this much slower.
+    pub slow_log_sync_ms: u64,
+    /// Lets the log's sync fail once so many have succeeded.
+    pub fail_log_sync_after: Option<u64>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{0}: {1}")]
+    Io(PathBuf, std::io::Error),
+    #[error("{0}: {1}")]
+    Parse(PathBuf, toml::de::Error),
+    #[error("environment variable {0}: {1}")]
+    Environment(String, String),
+    #[error("testnet.slow-log-sync-ms and fail-log-sync-after need testnet.fault-injection = true")]
+    FaultInjection,
+}
+
+impl FileConfig {
+    /// Reads a file and lets the environment override it, key by key: `QUORATE_API__LISTEN` is `api.listen`. Paths in the
+    /// file are relative to the file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has an unknown key or a malformed value.
+    pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Io(path.to_owned(), error))?;
+        let parse = |error| ConfigError::Parse(path.to_owned(), error);
+        // Parsed as it stands first, so that a mistake is reported with its line.
+        let _: Self = toml::from_str(&text).map_err(parse)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(parse)?;
+        for (name, value) in environment {
+            let Some((section, key)) = name.strip_prefix("QUORATE_").and_then(|rest| rest.split_once("__")) else {
+                continue;
+            };
+            let kebab = |part: &str| part.to_lowercase().replace('_', "-");
+            let section = table
+                .entry(kebab(section))
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                .as_table_mut()
+                .ok_or_else(|| ConfigError::Environment(name.clone(), "no such section".to_owned()))?;
+            section.insert(kebab(key), scalar(&value));
+            let merged: Result<Self, _> = toml::Value::Table(table.clone()).try_into();
+            merged.map_err(|error| ConfigError::Environment(name.clone(), error.message().to_owned()))?;
+        }
+        let mut config: Self = toml::Value::Table(table).try_into().map_err(parse)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for path in [&mut config.node.dir, &mut config.node.genesis, &mut config.node.keys] {
+            *path = base.join(&*path);
+        }
+        let faults = &config.testnet;
+        if !faults.fault_injection && (faults.slow_log_sync_ms > 0 || faults.fail_log_sync_after.is_some()) {
+            return Err(ConfigError::FaultInjection);
+        }
+        Ok(config)
+    }
+}
+
+/// A value from the environment: a number or boolean if it reads as one, else a string.
+fn scalar(text: &str) -> toml::Value {
+    if let Ok(number) = text.parse::<i64>() {
+        toml::Value::Integer(number)
+    } else if let Ok(boolean) = text.parse::<bool>() {
+        toml::Value::Boolean(boolean)
+    } else {
+        toml::Value::String(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;
