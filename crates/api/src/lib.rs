@@ -1,1 +1,17 @@
-//! The gRPC client API of Quorate: generated code and its conversions.
+//! The gRPC client API: generated code, and its conversions from and to the vocabulary.
+
+mod convert;
+
+/// Generated from `proto/quorate/v1/ledger.proto`.
+#[allow(clippy::all, unreachable_pub, missing_docs, clippy::wildcard_imports)]
+pub mod v1 {
+    tonic::include_proto!("quorate.v1");
+}
+
+pub use convert::{
+    Malformed, certificate_from, certificate_to, header_from, header_to, receipt_from, receipt_to, transaction_from,
+    transaction_to,
+};
+
+/// The largest message either side accepts: a block of the largest size with room for its frame.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
