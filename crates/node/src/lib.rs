@@ -1,1 +1,23 @@
-//! The Quorate node: threads, sockets, files, API server and metrics around the engine.
+//! The node: threads, bounded queues, sockets, files, the client API and metrics around the sans-IO engine.
+//!
+//! QUIC tasks → inbound thread → verify pool → core thread → log thread → network and execution thread. What the simulator
+//! runs is what runs here: this crate matches on no protocol effect.
+
+mod api;
+pub mod config;
+mod core_thread;
+mod execution;
+mod faults;
+mod http;
+mod inbound;
+mod log_thread;
+pub mod metrics;
+mod outward;
+mod reports;
+mod shared;
+mod start;
+mod stop;
+mod verify;
+
+pub use config::FileConfig;
+pub use start::{Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run};

@@ -1,0 +1,449 @@
+//! The gRPC service. Answers carry receipts; nothing here needs to be believed.
+
+use crate::core_thread::CoreInput;
+use crate::execution::ExecutionInput;
+use crate::metrics::process_usage;
+use crate::shared::{Published, Shared, lock, post, wall_millis};
+use crate::verify::{Unverified, VerifyQueue};
+use crossbeam_channel::Sender;
+use futures_util::StreamExt;
+use quorate_api::v1::ledger_server::Ledger;
+use quorate_api::{certificate_to, header_to, receipt_to, transaction_from, transaction_to, v1};
+use quorate_crypto::{HashedTransaction, MerkleTree, transaction_id};
+use quorate_engine::{Answer, Event, receipt};
+use quorate_pbft::Phase;
+use quorate_proof::Receipt;
+use quorate_storage::StoredBlock;
+use quorate_types::{
+    ErrorCode, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
+};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The longest that a call may ask to wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+pub(crate) struct Service {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) verify: VerifyQueue,
+    pub(crate) core: Sender<CoreInput>,
+    /// Kept so that the execution thread lives as long as the service reads its stores.
+    pub(crate) _execution: Sender<ExecutionInput>,
+}
+
+type OutcomeStream = Pin<Box<dyn Stream<Item = Result<v1::Outcome, Status>> + Send>>;
+
+fn refused(txid: TransactionId, code: ErrorCode, retry_after_ms: u32) -> v1::Outcome {
+    let refused = v1::Refused { code: code.code().to_owned(), retry_after_ms };
+    v1::Outcome { txid: txid.0.to_vec(), result: Some(v1::outcome::Result::Refused(refused)) }
+}
+
+fn unknown(txid: TransactionId, why: &str) -> v1::Outcome {
+    let unknown = v1::Unknown { why: why.to_owned() };
+    v1::Outcome { txid: txid.0.to_vec(), result: Some(v1::outcome::Result::Unknown(unknown)) }
+}
+
+fn answered(txid: TransactionId, answer: &Answer) -> v1::Outcome {
+    let result = match answer {
+        Answer::Outcome(outcome) => v1::outcome::Result::Receipt(receipt_to(&receipt(outcome))),
+        Answer::Superseded(outcome) => v1::outcome::Result::Superseded(receipt_to(&receipt(outcome))),
+        Answer::Refused(refusal) => return refused(txid, refusal.code, refusal.retry_after_ms),
+    };
+    v1::Outcome { txid: txid.0.to_vec(), result: Some(result) }
+}
+
+/// The receipt of a transaction in a stored block.
+fn stored_receipt(
+    stored: &StoredBlock,
+    index: u32,
+    certificate: quorate_types::BlockCertificate,
+) -> Option<Receipt> {
+    let batch = stored.block.batch.as_ref()?;
+    let transaction = batch.transactions.get(index as usize)?.clone();
+    let result = stored.results.get(index as usize)?.clone();
+    let hashed: Vec<HashedTransaction> =
+        batch.transactions.iter().cloned().map(HashedTransaction::new).collect();
+    let leaves = hashed.iter().map(|hashed| [&hashed.id().0[..], &hashed.signed().signature.0[..]].concat());
+    let transactions = MerkleTree::new(leaves);
+    let results = MerkleTree::new(
+        hashed.iter().zip(&stored.results).map(|(hashed, result)| result.leaf_bytes(&hashed.id())),
+    );
+    Some(Receipt {
+        transaction,
+        transaction_path: transactions.path(index)?,
+        result,
+        result_path: results.path(index)?,
+        header: stored.block.header.clone(),
+        certificate,
+    })
+}
+
+impl Service {
+    /// Puts a transaction on its way; its outcome comes under the token. What is refused at once is returned.
+    fn submit(
+        &self,
+        wire: Option<v1::Transaction>,
+        to: &mpsc::Sender<(u64, Answer)>,
+    ) -> Result<(TransactionId, u64), v1::Outcome> {
+        let malformed = || refused(TransactionId([0; 32]), ErrorCode::MalformedTransaction, 0);
+        let Some(Ok(transaction)) = wire.map(transaction_from) else { return Err(malformed()) };
+        let id = transaction_id(&transaction.transaction);
+        let parameters = &self.shared.trust.genesis().parameters;
+        if transaction.transaction.ledger != self.shared.trust.ledger() {
+            return Err(refused(id, ErrorCode::ForAnotherLedger, 0));
+        }
+        if !transaction.transaction.within_limits(parameters.max_transaction_bytes) {
+            return Err(refused(id, ErrorCode::TooLarge, 0));
+        }
+        let token = self.shared.waiters.register(to.clone());
+        if self.verify.try_push(Unverified::Transaction { token, transaction }).is_err() {
+            self.shared.waiters.forget(token);
+            self.shared.metrics.refused("busy");
+            return Err(refused(id, ErrorCode::Busy, 50));
+        }
+        Ok((id, token))
+    }
+
+    fn forget(&self, token: u64) {
+        self.shared.waiters.forget(token);
+        post(&self.core, CoreInput::Event(Event::Forget { token }));
+    }
+
+    /// The outcome of a transaction whose block is stored and certified.
+    fn stored_outcome(&self, id: &TransactionId) -> Result<Option<Receipt>, Status> {
+        let failed = |error: &dyn std::fmt::Display| Status::data_loss(error.to_string());
+        let place = lock(&self.shared.store).transaction(id).map_err(|error| failed(&error))?;
+        let Some((height, index)) = place else { return Ok(None) };
+        let blocks = lock(&self.shared.blocks);
+        let stored = blocks.block(height).map_err(|error| failed(&error))?;
+        let certificate = blocks.certificate(height).map_err(|error| failed(&error))?;
+        drop(blocks);
+        Ok(stored.zip(certificate).and_then(|(stored, certificate)| stored_receipt(&stored, index, certificate)))
+    }
+
+    /// A block after the checkpoint may lack its certificate in the store for a moment: the waiter then gets it.
+    async fn wait_for(&self, id: TransactionId, wait: Duration) -> v1::Outcome {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let token = self.shared.waiters.register(sender);
+        post(&self.core, CoreInput::Event(Event::Await { token, id }));
+        match tokio::time::timeout(wait, receiver.recv()).await {
+            Ok(Some((_, answer))) => answered(id, &answer),
+            _ => {
+                self.forget(token);
+                unknown(id, "no certified block has it yet")
+            }
+        }
+    }
+
+    fn status(&self, published: &Published) -> v1::Status {
+        let shared = &self.shared;
+        let members = shared.trust.members();
+        let quorums = members.quorums();
+        let status = &published.status;
+        let peers = members
+            .iter()
+            .filter(|(member, _)| *member != shared.me)
+            .map(|(member, named)| {
+                let rtt = published.rtts.get(&member);
+                v1::PeerStatus {
+                    member: u32::from(member.get()),
+                    name: named.name.clone(),
+                    connected: rtt.is_some(),
+                    rtt_us: rtt.map_or(0, |rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+                }
+            })
+            .collect();
+        let (state, why) = describe(published);
+        v1::Status {
+            node: shared.member_name(shared.me).to_owned(),
+            member: u32::from(shared.me.get()),
+            ledger_id: shared.trust.ledger().0.to_vec(),
+            ledger_name: shared.trust.genesis().name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: status.epoch.get(),
+            view: status.view.get(),
+            active: status.active,
+            primary: u32::from(status.primary.get()),
+            members: u32::from(members.count()),
+            faults: u32::from(quorums.faults()),
+            quorum: u32::try_from(quorums.strong()).unwrap_or(u32::MAX),
+            quorum_text: quorums.explain(),
+            state: state.to_owned(),
+            why,
+            base: status.base.get(),
+            stable: status.stable.get(),
+            proposed: status.proposed.get(),
+            committed: status.committed.get(),
+            executed: status.executed.get(),
+            certified: status.certified.get(),
+            custody: status.custody as u64,
+            peers,
+            limits: Some(self.limits()),
+            cpu_seconds: process_usage().0,
+            wall_ms: wall_millis(),
+            ledger_time_ms: published.state.time().0,
+            pid: u64::from(std::process::id()),
+            crash_only: quorums.is_crash_only(),
+            uptime_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn limits(&self) -> v1::Limits {
+        let p = &self.shared.trust.genesis().parameters;
+        v1::Limits {
+            block_max_txs: p.block_max_transactions,
+            block_max_bytes: p.block_max_bytes,
+            max_tx_bytes: p.max_transaction_bytes,
+            checkpoint_every: p.checkpoint_every,
+            window: p.window,
+            depth: p.depth,
+            max_validity_ms: p.max_validity_ms,
+            session_window: p.session_window,
+            sessions_per_client: p.sessions_per_client,
+            max_clock_skew_ms: p.max_clock_skew_ms,
+        }
+    }
+
+    fn topic_entries(&self, read: &v1::read_local_request::TopicRead) -> Result<Vec<v1::TopicEntry>, Status> {
+        let failed = |error: &dyn std::fmt::Display| Status::data_loss(error.to_string());
+        let most = (read.limit as usize).min(limits::MAX_LIST_ENTRIES);
+        let mut entries = Vec::new();
+        for index in (read.from..).take(most) {
+            let place = lock(&self.shared.store)
+                .topic_entry(&read.topic, index)
+                .map_err(|error| failed(&error))?;
+            let Some((height, at, operation)) = place else { break };
+            let stored = lock(&self.shared.blocks).block(height).map_err(|error| failed(&error))?;
+            let transaction = stored
+                .and_then(|stored| stored.block.batch)
+                .and_then(|batch| batch.transactions.get(at as usize).cloned());
+            let Some(transaction) = transaction else { break };
+            let operations = Operations::from_payload(&transaction.transaction.payload).unwrap_or_default();
+            let Some(Operation::Append { entry, .. }) = operations.0.get(operation as usize) else { break };
+            entries.push(v1::TopicEntry {
+                index,
+                entry: entry.clone(),
+                txid: transaction_id(&transaction.transaction).0.to_vec(),
+                height: height.get(),
+            });
+        }
+        Ok(entries)
+    }
+}
+
+fn describe(published: &Published) -> (&'static str, String) {
+    let status = &published.status;
+    match status.phase {
+        Phase::Starting => {
+            ("starting", format!("waits for {} more HELLO replies before it votes", status.hello_missing))
+        }
+        Phase::Normal => ("normal", String::new()),
+        Phase::ViewChange => {
+            ("view-change", format!("waits for the NEW-VIEW of view {}", status.view))
+        }
+        Phase::CatchingUp => {
+            ("catching-up", format!("executes blocks from {} to {}", status.executed, status.base))
+        }
+        Phase::Learner => {
+            let text = ErrorCode::Amnesia.text();
+            ("learner", format!("{}: {}", text.code, text.why))
+        }
+        Phase::Halted => ("halted", "its ledger contradicts a certificate: see its log".to_owned()),
+    }
+}
+
+fn id_of(bytes: &[u8]) -> Result<TransactionId, Status> {
+    let bytes = bytes.try_into().map_err(|_| Status::invalid_argument("txid must have 32 bytes"))?;
+    Ok(TransactionId(bytes))
+}
+
+#[tonic::async_trait]
+impl Ledger for Service {
+    type SubmitStreamStream = OutcomeStream;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<v1::SubmitRequest>>,
+    ) -> Result<Response<OutcomeStream>, Status> {
+        let mut incoming = request.into_inner();
+        let (answers, mut answered_tokens) = mpsc::channel(limits::SUBMITS_IN_FLIGHT * 2);
+        let (outcomes, receiver) = mpsc::channel(limits::SUBMITS_IN_FLIGHT);
+        let service = Self {
+            shared: self.shared.clone(),
+            verify: self.verify.clone(),
+            core: self.core.clone(),
+            _execution: self._execution.clone(),
+        };
+        service.shared.metrics.stream_opened();
+        tokio::spawn(async move {
+            let mut in_flight = std::collections::BTreeMap::new();
+            let mut open = true;
+            while open || !in_flight.is_empty() {
+                tokio::select! {
+                    next = incoming.next(), if open && in_flight.len() < limits::SUBMITS_IN_FLIGHT => match next {
+                        Some(Ok(request)) => match service.submit(request.tx, &answers) {
+                            Ok((id, token)) => {
+                                in_flight.insert(token, id);
+                            }
+                            Err(outcome) => {
+                                if outcomes.send(Ok(outcome)).await.is_err() {
+                                    break;
+                                }
+                            }
+                        },
+                        _ => open = false,
+                    },
+                    Some((token, answer)) = answered_tokens.recv() => {
+                        if let Some(id) = in_flight.remove(&token)
+                            && outcomes.send(Ok(answered(id, &answer))).await.is_err()
+                        {
+                            break;
+                        }
+                    }
+                    () = outcomes.closed() => break,
+                }
+            }
+            for token in in_flight.into_keys() {
+                service.forget(token);
+            }
+            service.shared.metrics.stream_closed();
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn submit_and_wait(
+        &self,
+        request: Request<v1::SubmitAndWaitRequest>,
+    ) -> Result<Response<v1::Outcome>, Status> {
+        let request = request.into_inner();
+        let (sender, mut receiver) = mpsc::channel(1);
+        let (id, token) = match self.submit(request.tx, &sender) {
+            Ok(accepted) => accepted,
+            Err(outcome) => return Ok(Response::new(outcome)),
+        };
+        let wait = Duration::from_millis(u64::from(request.wait_ms)).min(LONGEST_WAIT);
+        let outcome = match tokio::time::timeout(wait, receiver.recv()).await {
+            Ok(Some((_, answer))) => answered(id, &answer),
+            _ => {
+                self.forget(token);
+                unknown(id, "no certificate came in time")
+            }
+        };
+        Ok(Response::new(outcome))
+    }
+
+    async fn get_outcome(
+        &self,
+        request: Request<v1::GetOutcomeRequest>,
+    ) -> Result<Response<v1::Outcome>, Status> {
+        let request = request.into_inner();
+        let id = id_of(&request.txid)?;
+        if let Some(receipt) = self.stored_outcome(&id)? {
+            let result = Some(v1::outcome::Result::Receipt(receipt_to(&receipt)));
+            return Ok(Response::new(v1::Outcome { txid: request.txid, result }));
+        }
+        let wait = Duration::from_millis(u64::from(request.wait_ms.max(50))).min(LONGEST_WAIT);
+        Ok(Response::new(self.wait_for(id, wait).await))
+    }
+
+    async fn read_local(
+        &self,
+        request: Request<v1::ReadLocalRequest>,
+    ) -> Result<Response<v1::ReadLocalResponse>, Status> {
+        use v1::read_local_request::Query;
+        let state = self.shared.published().state;
+        let mut response = v1::ReadLocalResponse {
+            height: state.height().get(),
+            block_time_ms: state.time().0,
+            ..v1::ReadLocalResponse::default()
+        };
+        let most = |limit: u32| (limit as usize).clamp(1, limits::MAX_LIST_ENTRIES);
+        let entry = |key: Vec<u8>, stored: quorate_types::operation::StoredValue| v1::KvEntry {
+            key,
+            value: stored.value,
+            height: stored.height,
+            index: stored.index,
+        };
+        match request.into_inner().query {
+            Some(Query::KvGet(key)) => {
+                response.entries = state.kv_get(&key).map(|stored| entry(key, stored)).into_iter().collect();
+            }
+            Some(Query::KvList(list)) => {
+                let after = Some(&list.after[..]).filter(|after| !after.is_empty());
+                let found = state.kv_list(&list.prefix, after, most(list.limit));
+                response.entries = found.into_iter().map(|(key, stored)| entry(key, stored)).collect();
+            }
+            Some(Query::Topic(topic)) => {
+                let found = state.topic(&topic);
+                response.topics = found.map(|leaf| topic_info(topic, leaf)).into_iter().collect();
+            }
+            Some(Query::TopicList(list)) => {
+                let found = state.topics(&list.prefix, None, most(list.limit));
+                response.topics = found.into_iter().map(|(topic, leaf)| topic_info(topic, leaf)).collect();
+            }
+            Some(Query::TopicRead(read)) => response.topic_entries = self.topic_entries(&read)?,
+            Some(Query::Session(query)) => {
+                let sender = query.sender[..].try_into().map(PublicKey);
+                let sender = sender.map_err(|_| Status::invalid_argument("sender must have 32 bytes"))?;
+                let held = state.session(sender, SessionId::new(query.session));
+                response.session = Some(v1::Session {
+                    exists: held.is_some(),
+                    low: held.map_or(0, |leaf| leaf.low.get()),
+                });
+            }
+            None => return Err(Status::invalid_argument("no query")),
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::Block>, Status> {
+        let failed = |error: &dyn std::fmt::Display| Status::data_loss(error.to_string());
+        let blocks = lock(&self.shared.blocks);
+        let height = match request.into_inner().height {
+            0 => blocks.tip(),
+            height => Seq::new(height),
+        };
+        let stored = blocks.block(height).map_err(|error| failed(&error))?;
+        let certificate = blocks.certificate(height).map_err(|error| failed(&error))?;
+        drop(blocks);
+        let stored = stored.ok_or_else(|| Status::not_found(format!("no block {height} here")))?;
+        let header = &stored.block.header;
+        let transactions = stored.block.batch.iter().flat_map(|batch| &batch.transactions);
+        let txs = transactions
+            .zip(&stored.results)
+            .map(|(signed, result)| v1::BlockTransaction {
+                tx: Some(transaction_to(signed)),
+                result: result.leaf_bytes(&transaction_id(&signed.transaction)),
+            })
+            .collect();
+        Ok(Response::new(v1::Block {
+            header_hash: quorate_crypto::header_hash(header).0.to_vec(),
+            header: Some(header_to(header)),
+            certificate: certificate.as_ref().map(certificate_to),
+            txs,
+        }))
+    }
+
+    async fn get_status(
+        &self,
+        _request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::Status>, Status> {
+        Ok(Response::new(self.status(&self.shared.published())))
+    }
+
+    async fn get_genesis(
+        &self,
+        _request: Request<v1::GetGenesisRequest>,
+    ) -> Result<Response<v1::Genesis>, Status> {
+        Ok(Response::new(v1::Genesis { text: self.shared.genesis_text.clone() }))
+    }
+}
+
+fn topic_info(topic: Vec<u8>, leaf: quorate_types::TopicLeaf) -> v1::TopicInfo {
+    v1::TopicInfo { topic, length: leaf.length, hash: leaf.hash.0.to_vec() }
+}

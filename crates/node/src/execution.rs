@@ -1,0 +1,133 @@
+//! The execution thread: owns the machine, writes blocks and indexes behind the log, makes checkpoints durable (K1).
+
+use crate::core_thread::CoreInput;
+use crate::shared::{Shared, lock, post};
+use crate::stop::disk_failed;
+use crossbeam_channel::{Receiver, Sender};
+use quorate_crypto::HashedBatch;
+use quorate_engine::Event;
+use quorate_ledger::{ExecutedBlock, Machine};
+use quorate_storage::StoredBlock;
+use quorate_storage::index::{IndexEntry, number_key};
+use quorate_types::{
+    BlockCertificate, Operation, OperationOutput, Operations, ReplicaId, Seq, SignedTransaction,
+    TransactionId, TransactionResult, limits,
+};
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) enum ExecutionInput {
+    Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
+    MakeDurable { seq: Seq },
+    Certificate(BlockCertificate),
+    ReadBlocks { to: ReplicaId, from: Seq },
+}
+
+/// Runs until every sender is gone.
+pub(crate) fn run(
+    mut machine: Machine,
+    shared: &Arc<Shared>,
+    input: &Receiver<ExecutionInput>,
+    core: &Sender<CoreInput>,
+) {
+    while let Ok(next) = input.recv() {
+        match next {
+            ExecutionInput::Execute { seq, batch } => {
+                let block = machine.execute(seq, batch);
+                keep(shared, &block);
+                post(core, CoreInput::Event(Event::Executed(block)));
+            }
+            ExecutionInput::MakeDurable { seq } => {
+                make_durable(&mut machine, shared, seq);
+                post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
+            }
+            ExecutionInput::Certificate(certificate) => {
+                if let Err(error) = lock(&shared.blocks).append_certificate(certificate) {
+                    disk_failed("blocks", &error);
+                }
+            }
+            ExecutionInput::ReadBlocks { to, from } => {
+                let read =
+                    lock(&shared.blocks).certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES);
+                match read {
+                    Ok(blocks) => {
+                        let blocks = blocks.into_iter().map(Arc::new).collect();
+                        post(core, CoreInput::Event(Event::BlocksRead { to, blocks }));
+                    }
+                    Err(error) => tracing::error!(event = "block_read_failed", %error, "cannot read blocks"),
+                }
+            }
+        }
+    }
+}
+
+/// Writes a block and its index entries, not yet durable.
+fn keep(shared: &Shared, block: &ExecutedBlock) {
+    let bytes = block.batch.as_ref().map_or(0, |batch| batch.batch().size());
+    shared.metrics.executed_block(block.results.len(), bytes);
+    for result in &block.results {
+        shared.metrics.outcome(match result {
+            TransactionResult::Committed { .. } => "committed",
+            TransactionResult::Failed { .. } => "failed",
+            TransactionResult::Void { .. } => "void",
+        });
+    }
+    let stored = StoredBlock { block: block.block(), results: block.results.clone() };
+    if let Err(error) = lock(&shared.blocks).append(stored) {
+        disk_failed("blocks", &error);
+    }
+    let height = block.header.height;
+    lock(&shared.store).index_block(height, index_entries(height, block.transactions()));
+}
+
+/// What a block adds to the indexes: its outcomes, not its void inclusions.
+pub(crate) fn index_entries<'a>(
+    height: Seq,
+    transactions: impl Iterator<Item = (TransactionId, &'a SignedTransaction, &'a TransactionResult)>,
+) -> Vec<IndexEntry> {
+    (0u32..)
+        .zip(transactions)
+        .filter(|(_, (_, _, result))| result.is_outcome())
+        .map(|(index, (id, signed, result))| {
+            let transaction = &signed.transaction;
+            IndexEntry {
+                height,
+                index,
+                id,
+                number: number_key(&transaction.sender, transaction.session, transaction.number),
+                appended: appended(signed, result),
+            }
+        })
+        .collect()
+}
+
+/// The topic entries that a committed transaction appended: topic, entry, operation.
+fn appended(signed: &SignedTransaction, result: &TransactionResult) -> Vec<(Vec<u8>, u64, u32)> {
+    let TransactionResult::Committed { output } = result else { return Vec::new() };
+    let operations = Operations::from_payload(&signed.transaction.payload);
+    let outputs = OperationOutput::list_from_bytes(output);
+    let (Ok(operations), Ok(outputs)) = (operations, outputs) else { return Vec::new() };
+    (0u32..)
+        .zip(operations.0.into_iter().zip(outputs))
+        .filter_map(|(number, pair)| match pair {
+            (Operation::Append { topic, .. }, OperationOutput::Appended { index }) => {
+                Some((topic, index, number))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// K1: blocks up to `seq` durable first, then the state there.
+fn make_durable(machine: &mut Machine, shared: &Shared, seq: Seq) {
+    let start = Instant::now();
+    if let Err(error) = lock(&shared.blocks).sync() {
+        disk_failed("blocks", &error);
+    }
+    shared.metrics.synced("blocks", start.elapsed());
+    let start = Instant::now();
+    if let Err(error) = machine.commit_to(&mut *lock(&shared.store), seq) {
+        disk_failed("state", &error);
+    }
+    shared.metrics.synced("state", start.elapsed());
+}

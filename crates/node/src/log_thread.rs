@@ -1,0 +1,45 @@
+//! The log thread: makes turns durable, many with one sync, and only then does what they want done (D1).
+
+use crate::faults::LogDisk;
+use crate::outward::Outward;
+use crate::stop::disk_failed;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use quorate_engine::dispatch;
+use quorate_pbft::{Outbox, release};
+use quorate_storage::SegmentedLog;
+use std::time::Duration;
+
+/// After how long without a turn the log claims what it synced.
+const IDLE: Duration = Duration::from_millis(500);
+/// Turns that one sync covers at most.
+const MOST: usize = 1_024;
+
+/// Runs until the core thread lets go of its end. A failed write or sync ends the process (D3).
+pub(crate) fn run(mut log: SegmentedLog<LogDisk>, turns: &Receiver<Outbox>, outward: &Outward) {
+    loop {
+        match turns.recv_timeout(IDLE) {
+            Ok(first) => {
+                let mut outboxes = vec![first];
+                outboxes.extend(turns.try_iter().take(MOST - 1));
+                if outboxes.iter().any(Outbox::needs_sync) {
+                    outward.shared.metrics.flushed(outboxes.len());
+                }
+                match release(&mut log, outboxes) {
+                    Ok(effects) => effects.into_iter().for_each(|effect| outward.perform(dispatch(effect))),
+                    Err(error) => disk_failed("log", &error),
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => claim(&mut log),
+            Err(RecvTimeoutError::Disconnected) => {
+                claim(&mut log);
+                return;
+            }
+        }
+    }
+}
+
+fn claim(log: &mut SegmentedLog<LogDisk>) {
+    if let Err(error) = log.claim_idle() {
+        disk_failed("log", &error);
+    }
+}

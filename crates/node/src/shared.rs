@@ -1,0 +1,122 @@
+//! What several threads look at.
+
+use crate::metrics::Metrics;
+use crossbeam_channel::Sender;
+use quorate_engine::Answer;
+use quorate_ledger::Snapshot;
+use quorate_pbft::ReplicaStatus;
+use quorate_proof::TrustRoot;
+use quorate_storage::{BlockStore, RealDisk, RedbStateStore};
+use quorate_types::ReplicaId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+/// Where the replica stands, as published by the core thread after each round.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) status: ReplicaStatus,
+    pub(crate) state: Snapshot,
+    pub(crate) rtts: BTreeMap<ReplicaId, Duration>,
+    /// When the core thread last went round.
+    pub(crate) at: Instant,
+}
+
+/// Handles that the node's threads share.
+pub(crate) struct Shared {
+    pub(crate) trust: TrustRoot,
+    pub(crate) genesis_text: String,
+    pub(crate) me: ReplicaId,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) blocks: Mutex<BlockStore<RealDisk>>,
+    pub(crate) store: Mutex<RedbStateStore>,
+    pub(crate) waiters: Waiters,
+    pub(crate) started: Instant,
+    published: Mutex<Published>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        trust: TrustRoot,
+        genesis_text: String,
+        me: ReplicaId,
+        metrics: Arc<Metrics>,
+        (blocks, store): (BlockStore<RealDisk>, RedbStateStore),
+        published: Published,
+    ) -> Self {
+        Self {
+            trust,
+            genesis_text,
+            me,
+            metrics,
+            blocks: Mutex::new(blocks),
+            store: Mutex::new(store),
+            waiters: Waiters::default(),
+            started: Instant::now(),
+            published: Mutex::new(published),
+        }
+    }
+
+    pub(crate) fn published(&self) -> Published {
+        lock(&self.published).clone()
+    }
+
+    pub(crate) fn status(&self) -> ReplicaStatus {
+        lock(&self.published).status
+    }
+
+    pub(crate) fn publish(&self, published: Published) {
+        *lock(&self.published) = published;
+    }
+
+    pub(crate) fn member_name(&self, member: ReplicaId) -> &str {
+        self.trust.members().get(member).map_or("?", |member| &member.name)
+    }
+}
+
+/// A lock whose holder panicked is used all the same: the panic hook ends the process anyway.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Calls of clients that wait for an answer.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    next: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, mpsc::Sender<(u64, Answer)>>>,
+}
+
+impl Waiters {
+    /// A token under which the answer is sent to `to`.
+    pub(crate) fn register(&self, to: mpsc::Sender<(u64, Answer)>) -> u64 {
+        let token = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.waiting).insert(token, to);
+        token
+    }
+
+    pub(crate) fn forget(&self, token: u64) {
+        lock(&self.waiting).remove(&token);
+    }
+
+    /// Hands an answer to who waits for it. Its channel has room for every token that it registered.
+    pub(crate) fn answer(&self, token: u64, answer: Answer) {
+        let waiter = lock(&self.waiting).remove(&token);
+        if let Some(waiter) = waiter {
+            // A closed channel is a client that went away.
+            let _ = waiter.try_send((token, answer));
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn wall_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Sends to a thread that may have ended, which happens only at a stop.
+pub(crate) fn post<T>(sender: &Sender<T>, item: T) {
+    let _ = sender.send(item);
+}

@@ -1,0 +1,483 @@
+//! Putting a node together: identity, recovery from disk, threads, and a graceful stop.
+
+use crate::api::Service;
+use crate::config::{ConfigError, FileConfig, LogFormat};
+use crate::core_thread::{Clocks, CoreInput, CoreThread};
+use crate::execution::index_entries;
+use crate::faults::LogDisk;
+use crate::metrics::Metrics;
+use crate::outward::Outward;
+use crate::shared::{Published, Shared, post};
+use crate::{execution, http, inbound, log_thread, verify};
+use crossbeam_channel::{Sender, bounded, unbounded};
+use quorate_api::v1::ledger_server::LedgerServer;
+use quorate_codec::Caps;
+use quorate_crypto::{Cache, Ed25519Signer, Ed25519Verifier, KeyError, Signer, verify_all};
+use quorate_engine::{Host, HostConfig};
+use quorate_ledger::{LedgerError, Machine, StateStore, built_in_applications, genesis_header};
+use quorate_network::{Network, NetworkError};
+use quorate_pbft::{Config, Recovered, Tuning};
+use quorate_proof::TrustRoot;
+use quorate_proof::genesis_file::{self, GenesisFileError};
+use quorate_storage::{
+    BlockStore, DataDirectory, DirectoryError, Identity, LogError, RealDisk, RedbStateStore, SegmentedLog,
+};
+use quorate_types::{ErrorCode, Members, Record, ReplicaId, Seq, StoreId};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// Records verified in one call while the log is read.
+const RECORDS_PER_CALL: usize = 64;
+/// Turns that may wait for the log: the core thread waits beyond that.
+const LOG_QUEUE: usize = 1_024;
+
+/// Why a node does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}: {1}")]
+    Read(PathBuf, std::io::Error),
+    #[error("{0}: {1}")]
+    GenesisFile(PathBuf, GenesisFileError),
+    #[error("{0}: {1}")]
+    Genesis(PathBuf, String),
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    #[error("the {which} key of {directory} belongs to no member, or to another than its other key")]
+    NotAMember { which: &'static str, directory: PathBuf },
+    #[error("{0}")]
+    Directory(#[from] DirectoryError),
+    #[error("{0}")]
+    Log(#[from] LogError),
+    #[error("{0}")]
+    Disk(std::io::Error),
+    #[error("{0}")]
+    State(String),
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    #[error("cannot listen on TCP {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+}
+
+impl NodeError {
+    /// The code under which people find it explained.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Config(_) => ErrorCode::BadConfig,
+            Self::Read(..) => ErrorCode::Io,
+            Self::GenesisFile(..) | Self::Genesis(..) | Self::Ledger(_) => ErrorCode::BadGenesis,
+            Self::Key(KeyError::Permissions(..)) => ErrorCode::Permissions,
+            Self::Key(_) => ErrorCode::BadKey,
+            Self::NotAMember { .. } => ErrorCode::NotAMember,
+            Self::Directory(error) => error.code(),
+            Self::Log(LogError::Disk(_) | LogError::Poisoned) | Self::Disk(_) => ErrorCode::DiskFailed,
+            Self::Log(_) | Self::State(_) | Self::Corrupt(_) => ErrorCode::StoreCorrupt,
+            Self::Network(NetworkError::Bind(..)) | Self::Listen(..) => ErrorCode::PortInUse,
+            Self::Network(NetworkError::Identity(_)) => ErrorCode::BadKey,
+        }
+    }
+}
+
+/// A member's keys and the genesis that names them.
+pub struct Member {
+    pub trust: TrustRoot,
+    pub genesis_text: String,
+    pub me: ReplicaId,
+    vote: Ed25519Signer,
+    transport: Ed25519Signer,
+}
+
+impl Member {
+    fn identity(&self) -> Identity {
+        Identity {
+            ledger: self.trust.ledger(),
+            vote: self.vote.public_key(),
+            transport: self.transport.public_key(),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.trust.members().get(self.me).map(|member| member.name.clone()).unwrap_or_default()
+    }
+}
+
+/// Reads genesis and key files and finds the member that they belong to.
+///
+/// # Errors
+/// If a file is unusable, or the keys are no member's.
+pub fn load_member(config: &FileConfig) -> Result<Member, NodeError> {
+    let path = &config.node.genesis;
+    let genesis_text = std::fs::read_to_string(path).map_err(|error| NodeError::Read(path.clone(), error))?;
+    let genesis = genesis_file::parse(&genesis_text)
+        .map_err(|error| NodeError::GenesisFile(path.clone(), error))?;
+    let trust = TrustRoot::from_genesis(genesis)
+        .map_err(|error| NodeError::Genesis(path.clone(), error.to_string()))?;
+    let directory = &config.node.keys;
+    let vote = Ed25519Signer::read_file(&directory.join("vote.pem"))?;
+    let transport = Ed25519Signer::read_file(&directory.join("transport.pem"))?;
+    let refused = |which| NodeError::NotAMember { which, directory: directory.clone() };
+    let me = trust.members().by_vote_key(&vote.public_key()).ok_or_else(|| refused("vote"))?;
+    if trust.members().by_transport_key(&transport.public_key()) != Some(me) {
+        return Err(refused("transport"));
+    }
+    Ok(Member { trust, genesis_text, me, vote, transport })
+}
+
+/// Makes the data directory of a new member. `run` never does.
+///
+/// # Errors
+/// If there is one already, or the disk fails.
+pub fn init(config: &FileConfig) -> Result<StoreId, NodeError> {
+    let member = load_member(config)?;
+    Ok(DataDirectory::init(&config.node.dir, &member.name(), &member.identity())?)
+}
+
+/// Everything found on disk, made ready.
+struct Loaded {
+    directory: DataDirectory,
+    log: SegmentedLog<LogDisk>,
+    blocks: BlockStore<RealDisk>,
+    store: RedbStateStore,
+    machine: Machine,
+    recovered: Recovered,
+}
+
+fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<Loaded, NodeError> {
+    let directory = DataDirectory::open(&config.node.dir, &member.identity())?;
+    let ledger = member.trust.ledger();
+    let faults = &config.testnet;
+    let log_disk = LogDisk::new(
+        RealDisk::open(&directory.log()).map_err(NodeError::Disk)?,
+        metrics.clone(),
+        faults.slow_log_sync_ms,
+        faults.fail_log_sync_after,
+    );
+    let (log, found) = SegmentedLog::open(log_disk, ledger)?;
+    if found.cut_bytes > 0 {
+        tracing::warn!(event = "torn_tail", bytes = found.cut_bytes, "the log ended in a torn write, which was cut");
+    }
+    let block_disk = RealDisk::open(&directory.blocks()).map_err(NodeError::Disk)?;
+    let blocks = BlockStore::open(block_disk, ledger).map_err(NodeError::Disk)?;
+    let mut store =
+        RedbStateStore::open(&directory.state()).map_err(|error| NodeError::State(error.to_string()))?;
+    let machine = replay(member, &blocks, &mut store)?;
+    let recovered = recover(member, found.records, &blocks, &machine)?;
+    Ok(Loaded { directory, log, blocks, store, machine, recovered })
+}
+
+/// The machine at the last intact block: the state of the last checkpoint and the blocks since (K1).
+fn replay(
+    member: &Member,
+    blocks: &BlockStore<RealDisk>,
+    store: &mut RedbStateStore,
+) -> Result<Machine, NodeError> {
+    let genesis = member.trust.genesis();
+    let stored = store.load().map_err(|error| NodeError::State(error.to_string()))?;
+    let header = match &stored {
+        None => None,
+        Some(stored) if stored.height == Seq::ZERO => Some(genesis_header(genesis)?),
+        Some(stored) => Some(blocks.header(stored.height).map_err(NodeError::Disk)?.ok_or_else(|| {
+            NodeError::Corrupt(format!("the state is of block {}, which is missing", stored.height))
+        })?),
+    };
+    let mut machine = match stored.zip(header) {
+        None => Machine::genesis(genesis, built_in_applications())?,
+        Some((stored, header)) => Machine::restore(genesis, built_in_applications(), stored, &header)?,
+    };
+    while machine.height() < blocks.tip() {
+        let height = machine.height().next();
+        let stored = blocks.block(height).map_err(NodeError::Disk)?;
+        let stored = stored.ok_or_else(|| NodeError::Corrupt(format!("block {height} is missing")))?;
+        let batch = stored.block.batch.clone().map(|batch| Arc::new(quorate_crypto::HashedBatch::new(batch)));
+        let executed = machine.execute(height, batch);
+        if executed.header != stored.block.header {
+            return Err(NodeError::Corrupt(format!("executing block {height} again gives another header")));
+        }
+        store.index_block(height, index_entries(height, executed.transactions()));
+    }
+    Ok(machine)
+}
+
+/// What the core is told: the verified log, and how far the blocks reach.
+fn recover(
+    member: &Member,
+    records: Vec<Record>,
+    blocks: &BlockStore<RealDisk>,
+    machine: &Machine,
+) -> Result<Recovered, NodeError> {
+    let stable = records.iter().fold(Seq::ZERO, |stable, record| match record {
+        Record::Anchor { stable: proof, .. } => stable.max(proof.base()),
+        Record::Stable(certificate) => stable.max(certificate.height),
+        _ => stable,
+    });
+    if machine.height() < stable {
+        let tip = machine.height();
+        return Err(NodeError::Corrupt(format!(
+            "checkpoint {stable} is stable, but the blocks end at {tip}"
+        )));
+    }
+    let verified = verify_records(member.trust.members(), records)?;
+    let first = stable.min(blocks.certified()).next();
+    let (mut batches, mut headers) = (Vec::new(), Vec::new());
+    let mut height = first;
+    // The stable checkpoint's own header is compared too (K4).
+    if first > Seq::new(1) {
+        height = first.previous();
+    }
+    while height <= machine.height() {
+        if let Some(header) = blocks.header(height).map_err(NodeError::Disk)? {
+            headers.push((height, quorate_crypto::header_hash(&header)));
+            if height > stable {
+                batches.push((height, header.batch_digest));
+            }
+        }
+        height = height.next();
+    }
+    let state = machine.snapshot();
+    Ok(Recovered {
+        records: verified,
+        executed: (state.height(), state.header_hash(), state.time()),
+        batches,
+        certified: blocks.certified().min(machine.height()),
+        headers,
+        obligation: machine.obligation(),
+    })
+}
+
+/// The own log goes through the one way in, like everything else; its digests are recomputed there (M3).
+fn verify_records(
+    members: &Members,
+    records: Vec<Record>,
+) -> Result<Vec<quorate_crypto::Verified<quorate_crypto::CheckedRecord>>, NodeError> {
+    let cache = Cache::new(1 << 16);
+    let mut verified = Vec::with_capacity(records.len());
+    let mut records = records.into_iter().peekable();
+    while records.peek().is_some() {
+        let some: Vec<Record> = records.by_ref().take(RECORDS_PER_CALL).collect();
+        for result in verify_all(members, &Ed25519Verifier, &cache, some) {
+            let refused = |why| NodeError::Corrupt(format!("a record of the log does not verify: {why}"));
+            verified.push(result.map_err(refused)?);
+        }
+    }
+    Ok(verified)
+}
+
+/// A node that runs; dropping it does not stop it.
+pub struct RunningNode {
+    /// Where the client API listens.
+    pub api: SocketAddr,
+    /// Where peers connect.
+    pub peer: SocketAddr,
+    core: Sender<CoreInput>,
+    network: Network,
+    threads: Vec<JoinHandle<()>>,
+    _directory: DataDirectory,
+}
+
+/// Runs a node until `stop` resolves, then stops it gracefully: what was released leaves, the log claims its end.
+///
+/// # Errors
+/// If the node cannot start. A failing disk ends the process instead (exit 74).
+pub async fn run(
+    config: FileConfig,
+    ready: impl FnOnce(&RunningNode),
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), NodeError> {
+    let member = load_member(&config)?;
+    let (node, router) = start(&config, member).await?;
+    let listener = router.0;
+    let app = router.1;
+    ready(&node);
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let server = tokio::spawn(async move {
+        let done = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        axum::serve(listener, app).with_graceful_shutdown(done).await
+    });
+    stop.await;
+    tracing::info!(event = "stopping", "stopping");
+    let _ = stopping.send(true);
+    // Open streams of clients would hold the server up; they reconnect elsewhere.
+    server.abort();
+    node.stop().await;
+    Ok(())
+}
+
+impl RunningNode {
+    async fn stop(self) {
+        post(&self.core, CoreInput::Stop);
+        drop(self.core);
+        let network = self.network.clone();
+        let threads = self.threads;
+        let log_done = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(3), log_done).await;
+        network.close().await;
+    }
+}
+
+async fn start(
+    config: &FileConfig,
+    member: Member,
+) -> Result<(RunningNode, (tokio::net::TcpListener, axum::Router)), NodeError> {
+    let genesis = member.trust.genesis();
+    let ledger_id = member.trust.ledger().to_string();
+    let metrics = Arc::new(Metrics::new(&member.name(), &genesis.name, &ledger_id));
+    let loaded = load(config, &member, &metrics)?;
+    let members = Arc::new(member.trust.members().clone());
+    if members.quorums().is_crash_only() {
+        tracing::warn!(event = "crash_only", "crash-only cluster: {}", members.quorums().explain());
+    }
+    let listener = tokio::net::TcpListener::bind(config.api.listen)
+        .await
+        .map_err(|error| NodeError::Listen(config.api.listen, error))?;
+    let api = listener.local_addr().map_err(|error| NodeError::Listen(config.api.listen, error))?;
+    if !api.ip().is_loopback() {
+        tracing::warn!(event = "plain_api", "the client API listens on {api} without TLS");
+    }
+    let caps = Caps::new(&members, &genesis.parameters);
+    let (network, events) = Network::start(quorate_network::Config {
+        listen: config.peer.listen,
+        me: member.me,
+        members: members.clone(),
+        transport: member.transport.clone(),
+        addresses: addresses(config, &member),
+        caps: [caps.small_frame, caps.small_frame, caps.frame],
+    })?;
+    let peer = network.local_address();
+    let (threads, service) = spawn_threads(config, member, loaded, (metrics, members, caps), (&network, events))?;
+    let core = service.core.clone();
+    let shared = service.shared.clone();
+    let limit = quorate_api::MAX_MESSAGE_BYTES;
+    let ledger =
+        LedgerServer::new(service).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    let app = http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared);
+    tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
+    let (threads, directory) = threads;
+    Ok((RunningNode { api, peer, core, network, threads, _directory: directory }, (listener, app)))
+}
+
+fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
+    let overrides: &BTreeMap<String, String> = &config.peer.addresses;
+    let genesis = member.trust.genesis();
+    genesis
+        .members
+        .iter()
+        .map(|other| overrides.get(&other.name).unwrap_or(&other.peer).clone())
+        .collect()
+}
+
+type Threads = (Vec<JoinHandle<()>>, DataDirectory);
+
+fn spawn_threads(
+    config: &FileConfig,
+    member: Member,
+    loaded: Loaded,
+    (metrics, members, caps): (Arc<Metrics>, Arc<Members>, Caps),
+    (network, events): (&Network, tokio::sync::mpsc::Receiver<quorate_network::Event>),
+) -> Result<(Threads, Service), NodeError> {
+    let Loaded { directory, log, blocks, store, machine, recovered } = loaded;
+    let clocks = Clocks::start();
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(|error| NodeError::Disk(std::io::Error::other(error)))?;
+    let host_config = HostConfig {
+        config: Config {
+            me: member.me,
+            members: (*members).clone(),
+            parameters: member.trust.genesis().parameters.clone(),
+            tuning: Tuning::default(),
+            nonce,
+        },
+        state: machine.snapshot().clone(),
+    };
+    let (host, first) = Host::start(host_config, member.vote.clone(), recovered, clocks.now());
+    let published = Published {
+        status: host.status(),
+        state: host.state().clone(),
+        rtts: BTreeMap::new(),
+        at: Instant::now(),
+    };
+    let shared = Arc::new(Shared::new(
+        member.trust,
+        member.genesis_text,
+        member.me,
+        metrics.clone(),
+        (blocks, store),
+        published,
+    ));
+    // The core thread's inputs are bounded by what feeds them: the verify queue, the window, the waiters.
+    let (core, core_input) = unbounded();
+    let (execution, execution_input) = unbounded();
+    let (log_sender, turns) = bounded(LOG_QUEUE);
+    let outward = Outward {
+        shared: shared.clone(),
+        network: network.clone(),
+        execution: execution.clone(),
+        core: core.clone(),
+    };
+    let to_core = core.clone();
+    let output = move |items| post(&to_core, CoreInput::Checked(items));
+    let (verify, _) = verify::start(cores(config.threads.verify), members, metrics, output);
+    let mut threads = Vec::new();
+    let log_outward = outward.clone();
+    threads.push(named("log", move || log_thread::run(log, &turns, &log_outward)));
+    let (execution_shared, to_core) = (shared.clone(), core.clone());
+    named("execution", move || execution::run(machine, &execution_shared, &execution_input, &to_core));
+    let thread = CoreThread { host, clocks, input: core_input, log: log_sender, outward };
+    threads.push(named("core", move || thread.run(first)));
+    let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
+    named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
+    let service = Service { shared, verify, core, _execution: execution };
+    Ok(((threads, directory), service))
+}
+
+fn cores(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        configured => configured,
+    }
+}
+
+fn named(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).expect("the system gives a thread")
+}
+
+/// Sets up log lines on stderr as configured.
+///
+/// # Errors
+/// If the level is not understood.
+pub fn init_logging(config: &FileConfig, terminal: bool) -> Result<(), String> {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&config.log.level).map_err(|error| error.to_string())?;
+    let json = match config.log.format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !terminal,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let result = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.with_ansi(terminal).with_target(false).try_init()
+    };
+    result.map_err(|error| error.to_string())
+}
+
+/// Whether a path holds a data directory.
+pub fn is_initialised(path: &Path) -> bool {
+    path.join("META.toml").exists()
+}
