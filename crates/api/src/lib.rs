@@ -13,5 +13,5 @@ pub use convert::{
     transaction_to,
 };
 
-/// The largest message either side accepts: a block of the largest size with room for its frame.
-pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// The largest message either side accepts: the transactions and outputs of one block, with room for framing.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Handshakes under way at a time.
 const HANDSHAKES: usize = 64;
@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     me: ReplicaId,
     members: Arc<Members>,
     addresses: Vec<String>,
+    /// Set once: loops that dial end.
+    closing: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -155,6 +157,7 @@ impl Network {
             me: config.me,
             members: config.members,
             addresses: config.addresses,
+            closing: watch::Sender::new(false),
         });
         let network = Self { endpoint: endpoint.clone(), shared: shared.clone() };
         tokio::spawn(accept(endpoint.clone(), shared.clone()));
@@ -205,6 +208,7 @@ impl Network {
 
     /// Closes every connection and stops listening.
     pub async fn close(&self) {
+        let _ = self.shared.closing.send(true);
         self.endpoint.close(0u8.into(), b"stopping");
         let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
     }
@@ -270,7 +274,8 @@ async fn dial(endpoint: Endpoint, shared: Arc<Shared>, peer: ReplicaId) {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(2);
     let mut pause = FIRST;
-    while !shared.events.is_closed() {
+    let mut closing = shared.closing.subscribe();
+    while !*closing.borrow() {
         if let Some(connection) = connect(&endpoint, &shared, peer).await {
             let start = tokio::time::Instant::now();
             serve(shared.clone(), peer, connection, true).await;
@@ -279,7 +284,7 @@ async fn dial(endpoint: Endpoint, shared: Arc<Shared>, peer: ReplicaId) {
             }
         }
         let jitter = Duration::from_micros(u64::from(shared.me.get()) * 7_919 % 20_000);
-        tokio::time::sleep(pause + jitter).await;
+        let _ = tokio::time::timeout(pause + jitter, closing.wait_for(|closing| *closing)).await;
         pause = (pause * 2).min(LONGEST);
     }
 }

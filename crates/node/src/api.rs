@@ -1,9 +1,8 @@
 //! The gRPC service. Answers carry receipts; nothing here needs to be believed.
 
 use crate::core_thread::CoreInput;
-use crate::execution::ExecutionInput;
 use crate::metrics::process_usage;
-use crate::shared::{Published, Shared, lock, post, wall_millis};
+use crate::shared::{Closable, Published, Shared, post, wall_millis};
 use crate::verify::{Unverified, VerifyQueue};
 use crossbeam_channel::Sender;
 use futures_util::StreamExt;
@@ -15,7 +14,7 @@ use quorate_pbft::Phase;
 use quorate_proof::Receipt;
 use quorate_storage::StoredBlock;
 use quorate_types::{
-    ErrorCode, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
+    BlockCertificate, ErrorCode, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,11 +31,21 @@ pub(crate) struct Service {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verify: VerifyQueue,
     pub(crate) core: Sender<CoreInput>,
-    /// Kept so that the execution thread lives as long as the service reads its stores.
-    pub(crate) _execution: Sender<ExecutionInput>,
 }
 
 type OutcomeStream = Pin<Box<dyn Stream<Item = Result<v1::Outcome, Status>> + Send>>;
+
+/// Works with a store: a damaged one and a stopping node have their own answers.
+fn with<T, R, E: std::fmt::Display>(
+    store: &Closable<T>,
+    work: impl FnOnce(&mut T) -> Result<R, E>,
+) -> Result<R, Status> {
+    match store.with(work) {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(Status::data_loss(error.to_string())),
+        Err(_) => Err(Status::unavailable("this node stops")),
+    }
+}
 
 fn refused(txid: TransactionId, code: ErrorCode, retry_after_ms: u32) -> v1::Outcome {
     let refused = v1::Refused { code: code.code().to_owned(), retry_after_ms };
@@ -61,7 +70,7 @@ fn answered(txid: TransactionId, answer: &Answer) -> v1::Outcome {
 fn stored_receipt(
     stored: &StoredBlock,
     index: u32,
-    certificate: quorate_types::BlockCertificate,
+    certificate: BlockCertificate,
 ) -> Option<Receipt> {
     let batch = stored.block.batch.as_ref()?;
     let transaction = batch.transactions.get(index as usize)?.clone();
@@ -116,14 +125,15 @@ impl Service {
 
     /// The outcome of a transaction whose block is stored and certified.
     fn stored_outcome(&self, id: &TransactionId) -> Result<Option<Receipt>, Status> {
-        let failed = |error: &dyn std::fmt::Display| Status::data_loss(error.to_string());
-        let place = lock(&self.shared.store).transaction(id).map_err(|error| failed(&error))?;
+        let place = with(&self.shared.store, |store| store.transaction(id))?;
         let Some((height, index)) = place else { return Ok(None) };
-        let blocks = lock(&self.shared.blocks);
-        let stored = blocks.block(height).map_err(|error| failed(&error))?;
-        let certificate = blocks.certificate(height).map_err(|error| failed(&error))?;
-        drop(blocks);
+        let (stored, certificate) = self.block(height)?;
         Ok(stored.zip(certificate).and_then(|(stored, certificate)| stored_receipt(&stored, index, certificate)))
+    }
+
+    fn block(&self, height: Seq) -> Result<(Option<StoredBlock>, Option<BlockCertificate>), Status> {
+        let stored = with(&self.shared.blocks, |blocks| blocks.block(height))?;
+        Ok((stored, with(&self.shared.blocks, |blocks| blocks.certificate(height))?))
     }
 
     /// A block after the checkpoint may lack its certificate in the store for a moment: the waiter then gets it.
@@ -210,15 +220,12 @@ impl Service {
     }
 
     fn topic_entries(&self, read: &v1::read_local_request::TopicRead) -> Result<Vec<v1::TopicEntry>, Status> {
-        let failed = |error: &dyn std::fmt::Display| Status::data_loss(error.to_string());
         let most = (read.limit as usize).min(limits::MAX_LIST_ENTRIES);
         let mut entries = Vec::new();
         for index in (read.from..).take(most) {
-            let place = lock(&self.shared.store)
-                .topic_entry(&read.topic, index)
-                .map_err(|error| failed(&error))?;
+            let place = with(&self.shared.store, |store| store.topic_entry(&read.topic, index))?;
             let Some((height, at, operation)) = place else { break };
-            let stored = lock(&self.shared.blocks).block(height).map_err(|error| failed(&error))?;
+            let stored = with(&self.shared.blocks, |blocks| blocks.block(height))?;
             let transaction = stored
                 .and_then(|stored| stored.block.batch)
                 .and_then(|batch| batch.transactions.get(at as usize).cloned());
@@ -277,7 +284,6 @@ impl Ledger for Service {
             shared: self.shared.clone(),
             verify: self.verify.clone(),
             core: self.core.clone(),
-            _execution: self._execution.clone(),
         };
         service.shared.metrics.stream_opened();
         tokio::spawn(async move {
@@ -402,15 +408,11 @@ impl Ledger for Service {
     }
 
     async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::Block>, Status> {
-        let failed = |error: &dyn std::fmt::Display| Status::data_loss(error.to_string());
-        let blocks = lock(&self.shared.blocks);
         let height = match request.into_inner().height {
-            0 => blocks.tip(),
+            0 => with(&self.shared.blocks, |blocks| Ok::<_, std::io::Error>(blocks.tip()))?,
             height => Seq::new(height),
         };
-        let stored = blocks.block(height).map_err(|error| failed(&error))?;
-        let certificate = blocks.certificate(height).map_err(|error| failed(&error))?;
-        drop(blocks);
+        let (stored, certificate) = self.block(height)?;
         let stored = stored.ok_or_else(|| Status::not_found(format!("no block {height} here")))?;
         let header = &stored.block.header;
         let transactions = stored.block.batch.iter().flat_map(|batch| &batch.transactions);
@@ -445,5 +447,5 @@ impl Ledger for Service {
 }
 
 fn topic_info(topic: Vec<u8>, leaf: quorate_types::TopicLeaf) -> v1::TopicInfo {
-    v1::TopicInfo { topic, length: leaf.length, hash: leaf.hash.0.to_vec() }
+    v1::TopicInfo { topic, length: leaf.length, hash: leaf.running_hash.0.to_vec() }
 }

@@ -1,13 +1,13 @@
 //! The execution thread: owns the machine, writes blocks and indexes behind the log, makes checkpoints durable (K1).
 
 use crate::core_thread::CoreInput;
-use crate::shared::{Shared, lock, post};
+use crate::shared::{Shared, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
 use quorate_crypto::HashedBatch;
 use quorate_engine::Event;
 use quorate_ledger::{ExecutedBlock, Machine};
-use quorate_storage::StoredBlock;
+use quorate_storage::{BlockStore, StoredBlock};
 use quorate_storage::index::{IndexEntry, number_key};
 use quorate_types::{
     BlockCertificate, Operation, OperationOutput, Operations, ReplicaId, Seq, SignedTransaction,
@@ -21,9 +21,11 @@ pub(crate) enum ExecutionInput {
     MakeDurable { seq: Seq },
     Certificate(BlockCertificate),
     ReadBlocks { to: ReplicaId, from: Seq },
+    /// Make what is written durable, close the stores, end.
+    Stop,
 }
 
-/// Runs until every sender is gone.
+/// Runs until told to stop. It alone closes the stores, so to it they are open.
 pub(crate) fn run(
     mut machine: Machine,
     shared: &Arc<Shared>,
@@ -42,13 +44,15 @@ pub(crate) fn run(
                 post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
             }
             ExecutionInput::Certificate(certificate) => {
-                if let Err(error) = lock(&shared.blocks).append_certificate(certificate) {
+                if let Ok(Err(error)) = shared.blocks.with(|blocks| blocks.append_certificate(certificate)) {
                     disk_failed("blocks", &error);
                 }
             }
             ExecutionInput::ReadBlocks { to, from } => {
-                let read =
-                    lock(&shared.blocks).certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES);
+                let read = shared
+                    .blocks
+                    .with(|blocks| blocks.certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES));
+                let Ok(read) = read else { return };
                 match read {
                     Ok(blocks) => {
                         let blocks = blocks.into_iter().map(Arc::new).collect();
@@ -56,6 +60,14 @@ pub(crate) fn run(
                     }
                     Err(error) => tracing::error!(event = "block_read_failed", %error, "cannot read blocks"),
                 }
+            }
+            ExecutionInput::Stop => {
+                if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
+                    disk_failed("blocks", &error);
+                }
+                shared.blocks.close();
+                shared.store.close();
+                return;
             }
         }
     }
@@ -73,11 +85,12 @@ fn keep(shared: &Shared, block: &ExecutedBlock) {
         });
     }
     let stored = StoredBlock { block: block.block(), results: block.results.clone() };
-    if let Err(error) = lock(&shared.blocks).append(stored) {
+    if let Ok(Err(error)) = shared.blocks.with(|blocks| blocks.append(stored)) {
         disk_failed("blocks", &error);
     }
     let height = block.header.height;
-    lock(&shared.store).index_block(height, index_entries(height, block.transactions()));
+    let entries = index_entries(height, block.transactions());
+    let _ = shared.store.with(|store| store.index_block(height, entries));
 }
 
 /// What a block adds to the indexes: its outcomes, not its void inclusions.
@@ -121,12 +134,12 @@ fn appended(signed: &SignedTransaction, result: &TransactionResult) -> Vec<(Vec<
 /// K1: blocks up to `seq` durable first, then the state there.
 fn make_durable(machine: &mut Machine, shared: &Shared, seq: Seq) {
     let start = Instant::now();
-    if let Err(error) = lock(&shared.blocks).sync() {
+    if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
         disk_failed("blocks", &error);
     }
     shared.metrics.synced("blocks", start.elapsed());
     let start = Instant::now();
-    if let Err(error) = machine.commit_to(&mut *lock(&shared.store), seq) {
+    if let Ok(Err(error)) = shared.store.with(|store| machine.commit_to(store, seq)) {
         disk_failed("state", &error);
     }
     shared.metrics.synced("state", start.elapsed());

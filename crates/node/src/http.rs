@@ -20,7 +20,7 @@ pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>) -> Router {
         .route("/readyz", get(move || async move { readyz(&ready) }))
 }
 
-fn show_metrics(shared: &Shared) -> impl IntoResponse {
+fn show_metrics(shared: &Shared) -> impl IntoResponse + use<> {
     let content = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content)], shared.metrics.encode())
 }

@@ -30,8 +30,8 @@ pub(crate) struct Shared {
     pub(crate) genesis_text: String,
     pub(crate) me: ReplicaId,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) blocks: Mutex<BlockStore<RealDisk>>,
-    pub(crate) store: Mutex<RedbStateStore>,
+    pub(crate) blocks: Closable<BlockStore<RealDisk>>,
+    pub(crate) store: Closable<RedbStateStore>,
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
@@ -51,8 +51,8 @@ impl Shared {
             genesis_text,
             me,
             metrics,
-            blocks: Mutex::new(blocks),
-            store: Mutex::new(store),
+            blocks: Closable::new(blocks),
+            store: Closable::new(store),
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),
@@ -73,6 +73,29 @@ impl Shared {
 
     pub(crate) fn member_name(&self, member: ReplicaId) -> &str {
         self.trust.members().get(member).map_or("?", |member| &member.name)
+    }
+}
+
+/// Something that calls in flight may still look at when the node stops, and that must then be let go of all the same:
+/// a store keeps its files locked as long as it lives.
+pub(crate) struct Closable<T>(Mutex<Option<T>>);
+
+/// It was closed: the node stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed;
+
+impl<T> Closable<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(Some(value)))
+    }
+
+    /// Works with it, unless it is closed.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Result<R, Closed> {
+        lock(&self.0).as_mut().map(work).ok_or(Closed)
+    }
+
+    pub(crate) fn close(&self) {
+        *lock(&self.0) = None;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::api::Service;
 use crate::config::{ConfigError, FileConfig, LogFormat};
 use crate::core_thread::{Clocks, CoreInput, CoreThread};
-use crate::execution::index_entries;
+use crate::execution::{ExecutionInput, index_entries};
 use crate::faults::LogDisk;
 use crate::metrics::Metrics;
 use crate::outward::Outward;
@@ -280,8 +280,16 @@ pub struct RunningNode {
     pub peer: SocketAddr,
     core: Sender<CoreInput>,
     network: Network,
-    threads: Vec<JoinHandle<()>>,
-    _directory: DataDirectory,
+    threads: Threads,
+}
+
+/// The threads to wait for at a stop, and the lock on their files.
+struct Threads {
+    /// The log and the core.
+    ordered: Vec<JoinHandle<()>>,
+    /// Told to stop last, when nobody is left to ask it for anything.
+    execution: (Sender<ExecutionInput>, JoinHandle<()>),
+    directory: DataDirectory,
 }
 
 /// Runs a node until `stop` resolves, then stops it gracefully: what was released leaves, the log claims its end.
@@ -321,9 +329,12 @@ impl RunningNode {
         let network = self.network.clone();
         let threads = self.threads;
         let log_done = tokio::task::spawn_blocking(move || {
-            for thread in threads {
+            for thread in threads.ordered {
                 let _ = thread.join();
             }
+            post(&threads.execution.0, ExecutionInput::Stop);
+            let _ = threads.execution.1.join();
+            drop(threads.directory);
         });
         let _ = tokio::time::timeout(std::time::Duration::from_secs(3), log_done).await;
         network.close().await;
@@ -367,8 +378,7 @@ async fn start(
         LedgerServer::new(service).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let app = http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared);
     tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
-    let (threads, directory) = threads;
-    Ok((RunningNode { api, peer, core, network, threads, _directory: directory }, (listener, app)))
+    Ok((RunningNode { api, peer, core, network, threads }, (listener, app)))
 }
 
 fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
@@ -380,8 +390,6 @@ fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
         .map(|other| overrides.get(&other.name).unwrap_or(&other.peer).clone())
         .collect()
 }
-
-type Threads = (Vec<JoinHandle<()>>, DataDirectory);
 
 fn spawn_threads(
     config: &FileConfig,
@@ -436,13 +444,14 @@ fn spawn_threads(
     let log_outward = outward.clone();
     threads.push(named("log", move || log_thread::run(log, &turns, &log_outward)));
     let (execution_shared, to_core) = (shared.clone(), core.clone());
-    named("execution", move || execution::run(machine, &execution_shared, &execution_input, &to_core));
+    let execution_thread =
+        named("execution", move || execution::run(machine, &execution_shared, &execution_input, &to_core));
     let thread = CoreThread { host, clocks, input: core_input, log: log_sender, outward };
     threads.push(named("core", move || thread.run(first)));
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
-    let service = Service { shared, verify, core, _execution: execution };
-    Ok(((threads, directory), service))
+    let service = Service { shared, verify, core };
+    Ok((Threads { ordered: threads, execution: (execution, execution_thread), directory }, service))
 }
 
 fn cores(configured: usize) -> usize {
