@@ -50,6 +50,7 @@ error_codes! {
     Permissions = "Q0203", exit 1, "a file may not be used", "permissions or ownership are wrong; key files must be readable by their owner alone", "chmod 0600 FILE";
     Io = "Q0204", exit 1, "a file or socket operation failed", "the operating system refused it", "see the message";
     Internal = "Q0205", exit 70, "internal error", "an assertion of the program failed; a report was written", "send the report to the developers";
+    Clock = "Q0206", exit 1, "the clock is wrong", "this machine's clock and those of the replicas are more than ten minutes apart", "set the clock of this machine, or find out whose is wrong: quorate status -o json";
     // Q03: network and identity
     BadKey = "Q0301", exit 8, "a key cannot be used", "the file is no Ed25519 private key, or the public key is weak or malformed", "quorate key show FILE";
     NotAMember = "Q0302", exit 8, "this key belongs to no member of the ledger", "vote.pem or transport.pem does not match the genesis", "use the key files of a member, or the right genesis";
