@@ -78,6 +78,12 @@ impl Client {
         }
     }
 
+    /// A client over the same connections that signs with another key, under another session.
+    #[must_use]
+    pub fn signing_as(&self, key: Ed25519Signer, session: Session) -> Self {
+        Self { key: Some(key), session: Arc::new(session), ..self.clone() }
+    }
+
     /// What answers are checked against.
     pub fn trust(&self) -> &TrustRoot {
         self.certificates.trust()

@@ -21,7 +21,7 @@ const CACHE: usize = 65_536;
 
 /// Something to verify.
 #[derive(Debug)]
-pub enum Unverified {
+pub(crate) enum Unverified {
     Message { from: ReplicaId, message: Message },
     /// A client's transaction, with the token under which its outcome is answered.
     Transaction { token: u64, transaction: SignedTransaction },
@@ -29,7 +29,7 @@ pub enum Unverified {
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Checked {
+pub(crate) enum Checked {
     Message { from: ReplicaId, message: Verified<CheckedMessage> },
     Transaction { token: u64, transaction: Verified<HashedTransaction> },
     /// A peer's message that does not verify: its sender is at fault.
@@ -60,13 +60,13 @@ impl Attested for Item {
 
 /// Where to put what must be verified.
 #[derive(Clone, Debug)]
-pub struct VerifyQueue {
+pub(crate) struct VerifyQueue {
     sender: Sender<Unverified>,
 }
 
 impl VerifyQueue {
     /// Waits for room: back-pressure on the connection that the item came from.
-    pub fn push(&self, item: Unverified) {
+    pub(crate) fn push(&self, item: Unverified) {
         // An error means that the pool has ended, which happens only at a stop.
         let _ = self.sender.send(item);
     }
@@ -75,7 +75,7 @@ impl VerifyQueue {
     ///
     /// # Errors
     /// If the queue is full or the pool has ended.
-    pub fn try_push(&self, item: Unverified) -> Result<(), Unverified> {
+    pub(crate) fn try_push(&self, item: Unverified) -> Result<(), Unverified> {
         self.sender.try_send(item).map_err(|error| match error {
             TrySendError::Full(item) | TrySendError::Disconnected(item) => item,
         })
@@ -86,7 +86,7 @@ impl VerifyQueue {
 ///
 /// # Panics
 /// If the system refuses a thread.
-pub fn start(
+pub(crate) fn start(
     threads: usize,
     members: Arc<Members>,
     metrics: Arc<Metrics>,
