@@ -4,8 +4,8 @@ use crate::v1;
 use quorate_crypto::MerklePath;
 use quorate_proof::Receipt;
 use quorate_types::{
-    BlockCertificate, CertificateKind, Digest, Epoch, Header, LedgerId, LedgerTime, Number, PublicKey, ReplicaId,
-    Seq, SessionId, Signature, SignedTransaction, Transaction, TransactionResult, limits,
+    BlockCertificate, CertificateKind, Digest, Epoch, Header, LedgerId, LedgerTime, Number, PublicKey,
+    ReplicaId, Seq, SessionId, Signature, SignedTransaction, Transaction, TransactionResult, limits,
 };
 
 /// A field of a message is missing or malformed.

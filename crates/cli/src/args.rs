@@ -63,7 +63,9 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Four replicas on this machine, gone when you stop them
-    #[command(after_help = "Examples:\n  quorate dev\n  quorate dev -n 7\n  quorate dev -- quorate kv put hello world")]
+    #[command(
+        after_help = "Examples:\n  quorate dev\n  quorate dev -n 7\n  quorate dev -- quorate kv put hello world"
+    )]
     Dev(Dev),
     /// A network of replica processes in a directory
     #[command(subcommand, alias = "testnets")]
@@ -241,7 +243,9 @@ pub(crate) struct Write {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Tx {
     /// Submit operations as one transaction: all take effect, or none
-    #[command(after_help = "The file: {\"operations\":[{\"put\":{\"key\":\"a\",\"value\":\"1\"}}]}; quorate schema transaction prints its form")]
+    #[command(
+        after_help = "The file: {\"operations\":[{\"put\":{\"key\":\"a\",\"value\":\"1\"}}]}; quorate schema transaction prints its form"
+    )]
     Submit {
         /// Operations as JSON; - for stdin
         #[arg(long, value_name = "FILE", required_unless_present = "hex")]

@@ -98,7 +98,8 @@ impl Context {
         }
         if let Some(path) = self.key_path() {
             let key = Ed25519Signer::read_file(&path).map_err(|error| {
-                Failure::from(quorate_client::ClientError::from(error)).fix(format!("quorate key show {}", path.display()))
+                Failure::from(quorate_client::ClientError::from(error))
+                    .fix(format!("quorate key show {}", path.display()))
             })?;
             builder = builder.key(key);
             match state_dir() {
@@ -111,19 +112,23 @@ impl Context {
         let client = builder.connect().await?;
         if client.clock_ahead_ms() != 0 {
             let seconds = client.clock_ahead_ms() / 1_000;
-            self.output.note(format!("warning: the gateways' clocks are {seconds} s ahead of this one; theirs is used"));
+            self.output.note(format!(
+                "warning: the gateways' clocks are {seconds} s ahead of this one; theirs is used"
+            ));
         }
         Ok(client)
     }
 
     fn key_path(&self) -> Option<PathBuf> {
-        let near = || Self::surroundings().map(|dir| dir.join("keys/client.pem")).filter(|path| path.exists());
+        let near =
+            || Self::surroundings().map(|dir| dir.join("keys/client.pem")).filter(|path| path.exists());
         self.global.key.clone().or_else(near)
     }
 }
 
 fn writable(dir: &Path) -> bool {
-    std::fs::create_dir_all(dir).is_ok() && !std::fs::metadata(dir).is_ok_and(|data| data.permissions().readonly())
+    std::fs::create_dir_all(dir).is_ok()
+        && !std::fs::metadata(dir).is_ok_and(|data| data.permissions().readonly())
 }
 
 /// A ledger id, if the text is one.

@@ -21,7 +21,9 @@ pub(crate) fn holder_of_port(protocol: &str, port: u16) -> Option<String> {
     })?;
     let socket = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         if owns(&process.path(), &socket) {
             let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
@@ -33,5 +35,7 @@ pub(crate) fn holder_of_port(protocol: &str, port: u16) -> Option<String> {
 
 fn owns(process: &Path, socket: &str) -> bool {
     let Ok(files) = std::fs::read_dir(process.join("fd")) else { return false };
-    files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
+    files
+        .flatten()
+        .any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
 }

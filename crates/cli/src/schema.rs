@@ -71,7 +71,13 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     (
         "kv.get",
         LOCAL,
-        &[("key", "string"), ("value", "bytes"), ("revision", "string"), ("block_time", "time"), ("proof", "proof")],
+        &[
+            ("key", "string"),
+            ("value", "bytes"),
+            ("revision", "string"),
+            ("block_time", "time"),
+            ("proof", "proof"),
+        ],
     ),
     ("kv.list", LOCAL, &[("entries", "objects")]),
     ("kv.put", WRITTEN, &[]),

@@ -115,13 +115,16 @@ impl Builder {
             endpoints = trust.genesis().members.iter().map(|member| member.api.clone()).collect();
             endpoints.retain(|api| !api.is_empty());
         }
-        let gateways: Vec<Gateway> = endpoints.iter().map(|one| Gateway::new(one)).collect::<Result<_, _>>()?;
+        let gateways: Vec<Gateway> =
+            endpoints.iter().map(|one| Gateway::new(one)).collect::<Result<_, _>>()?;
         if gateways.is_empty() {
             return Err(ClientError::NoEndpoint);
         }
         let greeting = greet(&gateways, &trust).await?;
         let session = match (&self.sessions, &self.key) {
-            (Some(directory), Some(key)) => Session::in_directory(directory, trust.ledger(), key.public_key())?,
+            (Some(directory), Some(key)) => {
+                Session::in_directory(directory, trust.ledger(), key.public_key())?
+            }
             _ => Session::random(),
         };
         Ok(Client::new(
@@ -156,7 +159,8 @@ impl Builder {
                     continue;
                 }
             };
-            let trust = genesis_file::parse(&text).ok().and_then(|genesis| TrustRoot::from_genesis(genesis).ok());
+            let trust =
+                genesis_file::parse(&text).ok().and_then(|genesis| TrustRoot::from_genesis(genesis).ok());
             match trust {
                 Some(trust) if trust.ledger() == hash => return Ok(trust),
                 Some(trust) => why = format!("{endpoint}: its genesis has the hash {}", trust.ledger()),
@@ -189,7 +193,8 @@ async fn greet(gateways: &[Gateway], trust: &TrustRoot) -> Result<Greeting, Clie
         .filter_map(|(index, answer)| Some((index, answer.as_ref().ok().filter(|status| right(status))?)))
         .collect();
     let Some((first, _)) = right_ones.first() else {
-        let other = answers.iter().zip(gateways).find_map(|(answer, gateway)| Some((answer.as_ref().ok()?, gateway)));
+        let other =
+            answers.iter().zip(gateways).find_map(|(answer, gateway)| Some((answer.as_ref().ok()?, gateway)));
         return Err(match other {
             Some((status, gateway)) => ClientError::OtherLedger {
                 endpoint: gateway.url.clone(),
@@ -203,12 +208,17 @@ async fn greet(gateways: &[Gateway], trust: &TrustRoot) -> Result<Greeting, Clie
         });
     };
     // The primary saves a hop; its name is a hint and nothing depends on it.
-    let newest = right_ones.iter().map(|(_, status)| *status).filter(|status| status.active).max_by_key(|s| s.view);
+    let newest =
+        right_ones.iter().map(|(_, status)| *status).filter(|status| status.active).max_by_key(|s| s.view);
     let primary = newest.map(|status| status.primary);
-    let preferred = right_ones.iter().find(|(_, status)| Some(status.member) == primary && status.state == "normal");
+    let preferred =
+        right_ones.iter().find(|(_, status)| Some(status.member) == primary && status.state == "normal");
     let ready = right_ones.iter().find(|(_, status)| status.state == "normal");
     let preferred = preferred.or(ready).map_or(*first, |(index, _)| *index);
-    Ok(Greeting { preferred, clock_ahead_ms: clock_ahead(right_ones.iter().map(|(_, status)| status.wall_ms))? })
+    Ok(Greeting {
+        preferred,
+        clock_ahead_ms: clock_ahead(right_ones.iter().map(|(_, status)| status.wall_ms))?,
+    })
 }
 
 /// How far the gateways' median clock is ahead of ours, if that is too far to use our own.

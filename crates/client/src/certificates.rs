@@ -36,7 +36,12 @@ impl Certificates {
         &self,
         certificate: &BlockCertificate,
     ) -> Result<Vec<ReplicaId>, quorate_proof::CertificateError> {
-        let known = self.lock().iter().rev().find(|(held, _)| held == certificate).map(|(_, signers)| signers.clone());
+        let known = self
+            .lock()
+            .iter()
+            .rev()
+            .find(|(held, _)| held == certificate)
+            .map(|(_, signers)| signers.clone());
         if let Some(signers) = known {
             return Ok(signers);
         }

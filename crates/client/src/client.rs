@@ -12,7 +12,8 @@ use quorate_api::v1;
 use quorate_crypto::{Ed25519Signer, Signer, transaction_id};
 use quorate_proof::TrustRoot;
 use quorate_types::{
-    LedgerTime, Number, Operations, SessionId, SignedTransaction, Transaction, TransactionId, limits, operation,
+    LedgerTime, Number, Operations, SessionId, SignedTransaction, Transaction, TransactionId, limits,
+    operation,
 };
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -28,7 +28,9 @@ pub enum ClientError {
     Session(#[from] SessionError),
     #[error("no gateway answers: {0}")]
     Unreachable(String),
-    #[error("every gateway that answers belongs to another ledger than the genesis ({expected}); {endpoint} has {found}")]
+    #[error(
+        "every gateway that answers belongs to another ledger than the genesis ({expected}); {endpoint} has {found}"
+    )]
     OtherLedger { endpoint: String, found: String, expected: String },
     #[error("the clock of this machine and those of the gateways are {0} s apart")]
     Clock(u64),

@@ -24,7 +24,11 @@ impl<'c> Kv<'c> {
     ///
     /// # Errors
     /// As [`Client::execute`].
-    pub async fn put(&self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Result<Outcome, ClientError> {
+    pub async fn put(
+        &self,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) -> Result<Outcome, ClientError> {
         self.one(Operation::Put { key: key.into(), value: value.into() }).await
     }
 

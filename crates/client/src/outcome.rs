@@ -13,7 +13,8 @@ pub struct Done {
 impl Done {
     /// What the operations returned; empty if the output is not that of the application `kv`.
     pub fn outputs(&self) -> Vec<OperationOutput> {
-        let (TransactionResult::Committed { output } | TransactionResult::Failed { output, .. }) = &self.verified.result
+        let (TransactionResult::Committed { output } | TransactionResult::Failed { output, .. }) =
+            &self.verified.result
         else {
             return Vec::new();
         };

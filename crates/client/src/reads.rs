@@ -54,7 +54,8 @@ impl Client {
     pub async fn status(&self) -> Vec<(String, Result<v1::Status, String>)> {
         let asked = self.gateways.iter().map(|gateway| async {
             let patience = Duration::from_secs(2);
-            let answer = tokio::time::timeout(patience, gateway.api().get_status(v1::GetStatusRequest {})).await;
+            let answer =
+                tokio::time::timeout(patience, gateway.api().get_status(v1::GetStatusRequest {})).await;
             let answer = match answer {
                 Ok(Ok(status)) => Ok(status.into_inner()),
                 Ok(Err(status)) => Err(status.message().to_owned()),
@@ -83,7 +84,9 @@ impl Client {
                 Ok(Err(status)) if status.code() == tonic::Code::NotFound => {
                     last = ClientError::NotFound(format!("{endpoint}: {}", status.message()));
                 }
-                Ok(Err(status)) => last = ClientError::Unreachable(format!("{endpoint}: {}", status.message())),
+                Ok(Err(status)) => {
+                    last = ClientError::Unreachable(format!("{endpoint}: {}", status.message()))
+                }
                 Err(_) => last = ClientError::Unreachable(format!("{endpoint}: no answer")),
             }
         }
@@ -97,7 +100,8 @@ impl Client {
         }
         let mut transactions = Vec::new();
         for included in wire.txs {
-            let signed = transaction_from(included.tx.ok_or("no transaction")?).map_err(|error| error.to_string())?;
+            let signed =
+                transaction_from(included.tx.ok_or("no transaction")?).map_err(|error| error.to_string())?;
             let (_, result) =
                 TransactionResult::from_leaf_bytes(&included.result).map_err(|error| error.to_string())?;
             transactions.push((transaction_id(&signed.transaction), signed, result));

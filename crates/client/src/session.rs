@@ -124,7 +124,13 @@ impl Session {
         file.read_to_string(&mut text).map_err(io)?;
         let (ledger, sender) = (ledger.to_string(), hex::encode(sender.0));
         let mut stored = if text.is_empty() {
-            Stored { format: 1, ledger: ledger.clone(), sender: sender.clone(), session: random().get(), next: 0 }
+            Stored {
+                format: 1,
+                ledger: ledger.clone(),
+                sender: sender.clone(),
+                session: random().get(),
+                next: 0,
+            }
         } else {
             serde_json::from_str(&text)
                 .map_err(|error| SessionError::Malformed(path.clone(), error.to_string()))?

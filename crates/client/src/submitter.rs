@@ -23,9 +23,16 @@ const FIRST_AVOID: Duration = Duration::from_millis(25);
 const LONGEST_AVOID: Duration = Duration::from_secs(1);
 
 pub(crate) enum Command {
-    Submit { id: TransactionId, transaction: Arc<SignedTransaction>, reply: oneshot::Sender<Outcome> },
+    Submit {
+        id: TransactionId,
+        transaction: Arc<SignedTransaction>,
+        reply: oneshot::Sender<Outcome>,
+    },
     /// The caller's deadline passed: tell why, and stop.
-    GiveUp { id: TransactionId, reply: oneshot::Sender<String> },
+    GiveUp {
+        id: TransactionId,
+        reply: oneshot::Sender<String>,
+    },
 }
 
 struct Pending {
@@ -81,7 +88,11 @@ impl Submitter {
         commands
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut sayings: mpsc::Receiver<(usize, Said)>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut sayings: mpsc::Receiver<(usize, Said)>,
+    ) {
         let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
@@ -184,7 +195,8 @@ impl Submitter {
                 self.finish(id, &outcome);
             }
             Err(why) => {
-                let why = format!("{} sent a receipt that does not verify: {why}", self.places[index].gateway.url);
+                let why =
+                    format!("{} sent a receipt that does not verify: {why}", self.places[index].gateway.url);
                 self.lied(index);
                 for pending in self.pending.get_mut(&id).into_iter().flatten() {
                     pending.with.remove(&index);
@@ -226,7 +238,8 @@ impl Submitter {
         let enough = self.certificates.trust().members().quorums().weak().min(self.places.len());
         let Some(first) = self.pending.get(&id).and_then(|list| list.first()) else { return };
         let agreeing = first.refused.iter().filter(|(_, other)| **other == code);
-        let gateways: Vec<String> = agreeing.map(|(other, _)| self.places[*other].gateway.url.clone()).collect();
+        let gateways: Vec<String> =
+            agreeing.map(|(other, _)| self.places[*other].gateway.url.clone()).collect();
         if gateways.len() >= enough || first.refused.len() == self.places.len() {
             self.finish(id, &Outcome::Refused { id, code, gateways });
         } else {
@@ -257,7 +270,12 @@ fn best(places: &[Place], preferred: usize, may: impl Fn(usize) -> bool) -> Opti
     let order = (0..places.len()).map(|step| (preferred + step) % places.len());
     order.filter(|index| may(*index)).min_by_key(|index| {
         let place = &places[*index];
-        (place.lies, place.avoid_until > now, *index != preferred, (*index + places.len() - preferred) % places.len())
+        (
+            place.lies,
+            place.avoid_until > now,
+            *index != preferred,
+            (*index + places.len() - preferred) % places.len(),
+        )
     })
 }
 
@@ -266,7 +284,8 @@ fn ask_another(places: &mut [Place], preferred: usize, pending: &mut Pending) {
     let fresh = best(places, preferred, |index| {
         !pending.with.contains_key(&index) && !pending.refused.contains_key(&index)
     });
-    let index = fresh.or_else(|| pending.with.iter().min_by_key(|(_, asked)| **asked).map(|(index, _)| *index));
+    let index =
+        fresh.or_else(|| pending.with.iter().min_by_key(|(_, asked)| **asked).map(|(index, _)| *index));
     let now = Instant::now();
     pending.again = now + pending.patience;
     pending.patience = (pending.patience * 2).min(LONGEST_PATIENCE);

@@ -2,8 +2,8 @@
 //! needed; too loose a one lets a peer make us allocate.
 
 use quorate_types::{
-    BaseProof, BlockCertificate, Members, Message, NewView, Notice, Parameters, PreparedCertificate, Statement,
-    ViewChange, limits,
+    BaseProof, BlockCertificate, Members, Message, NewView, Notice, Parameters, PreparedCertificate,
+    Statement, ViewChange, limits,
 };
 
 /// The largest frames and lists of one ledger.

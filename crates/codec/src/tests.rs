@@ -1,9 +1,9 @@
 use super::*;
 use proptest::prelude::*;
 use quorate_types::{
-    BaseProof, Batch, BlockCertificate, CertificateKind, Digest, Epoch, LedgerId, LedgerTime, Member, Members,
-    NewView, Notice, Number, Parameters, PreparedCertificate, Proposal, PublicKey, ReplicaId, Seq, SessionId,
-    Signature, SignedStatement, SignedTransaction, Statement, Transaction, View, ViewChange,
+    BaseProof, Batch, BlockCertificate, CertificateKind, Digest, Epoch, LedgerId, LedgerTime, Member,
+    Members, NewView, Notice, Number, Parameters, PreparedCertificate, Proposal, PublicKey, ReplicaId, Seq,
+    SessionId, Signature, SignedStatement, SignedTransaction, Statement, Transaction, View, ViewChange,
 };
 use std::sync::Arc;
 
@@ -18,12 +18,7 @@ fn members(n: u16) -> Members {
 }
 
 fn signed(statement: Statement) -> SignedStatement {
-    SignedStatement {
-        epoch: Epoch::MAX,
-        signer: ReplicaId::new(0),
-        statement,
-        signature: Signature([7; 64]),
-    }
+    SignedStatement { epoch: Epoch::MAX, signer: ReplicaId::new(0), statement, signature: Signature([7; 64]) }
 }
 
 fn pairs(count: usize) -> Vec<(ReplicaId, Signature)> {
@@ -45,7 +40,12 @@ fn largest_view_change(members: &Members, parameters: &Parameters) -> ViewChange
         .collect();
     let base = Seq::new(128);
     ViewChange {
-        statement: signed(Statement::ViewChange { view: View::MAX, base, base_proof: digest, prepared: digest }),
+        statement: signed(Statement::ViewChange {
+            view: View::MAX,
+            base,
+            base_proof: digest,
+            prepared: digest,
+        }),
         base_proof: BaseProof::Checkpoint(BlockCertificate {
             epoch: Epoch::MAX,
             height: base,

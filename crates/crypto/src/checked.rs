@@ -88,7 +88,10 @@ impl HashedBatch {
 /// A [`Message`] with every digest recomputed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CheckedMessage {
-    Proposal { pre_prepare: SignedStatement, batch: Arc<HashedBatch> },
+    Proposal {
+        pre_prepare: SignedStatement,
+        batch: Arc<HashedBatch>,
+    },
     /// PREPARE, COMMIT, ATTEST or CHECKPOINT.
     Vote(SignedStatement),
     ViewChange(Arc<ViewChange>),
@@ -129,13 +132,7 @@ impl CheckedBlock {
 /// A [`Record`] with every digest recomputed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CheckedRecord {
-    Anchor {
-        epoch: Epoch,
-        view: quorate_types::View,
-        active: bool,
-        base: BaseProof,
-        stable: BaseProof,
-    },
+    Anchor { epoch: Epoch, view: quorate_types::View, active: bool, base: BaseProof, stable: BaseProof },
     Proposal { pre_prepare: SignedStatement, batch: Arc<HashedBatch> },
     Body(Arc<HashedBatch>),
     Vote(SignedStatement),
@@ -285,7 +282,8 @@ impl Claims<'_> {
     /// Signatures and digests of a VIEW-CHANGE; its rules (V3) are the core's.
     fn view_change(&mut self, view_change: &ViewChange) -> Result<(), Malformed> {
         self.statement_of(&view_change.statement, &[StatementKind::ViewChange])?;
-        let Statement::ViewChange { base, base_proof, prepared, .. } = &view_change.statement.statement else {
+        let Statement::ViewChange { base, base_proof, prepared, .. } = &view_change.statement.statement
+        else {
             return Err(Malformed::WrongKind);
         };
         if *base_proof != base_proof_digest(&view_change.base_proof)

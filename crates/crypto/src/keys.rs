@@ -141,7 +141,8 @@ pub fn public_key_to_text(key: &PublicKey) -> String {
 /// If the text is no public key.
 pub fn public_key_from_text(text: &str) -> Result<PublicKey, KeyError> {
     let refused = || KeyError::NotAPublicKey(text.to_owned());
-    let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text).map_err(|_| refused())?;
+    let checked =
+        bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text).map_err(|_| refused())?;
     let bytes: Vec<u8> = checked.byte_iter().collect();
     match (checked.hrp() == HRP, <[u8; 32]>::try_from(bytes)) {
         (true, Ok(bytes)) => Ok(PublicKey(bytes)),

@@ -59,7 +59,8 @@ impl SparsePath {
         let mut hash = match (&self.terminal, value) {
             (Terminal::Empty, None) => EMPTY,
             (Terminal::Leaf { key_hash, value_hash }, None) if *key_hash != wanted => {
-                let shared = (0..self.siblings.len()).all(|depth| bit(key_hash, depth) == bit(&wanted, depth));
+                let shared =
+                    (0..self.siblings.len()).all(|depth| bit(key_hash, depth) == bit(&wanted, depth));
                 if !shared {
                     return false;
                 }

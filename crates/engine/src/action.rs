@@ -20,19 +20,37 @@ pub enum Class {
 /// Something to do.
 #[derive(Clone, Debug)]
 pub enum Action {
-    Send { to: ReplicaId, message: Message, class: Class },
+    Send {
+        to: ReplicaId,
+        message: Message,
+        class: Class,
+    },
     /// To every other member.
-    Broadcast { message: Message, class: Class },
+    Broadcast {
+        message: Message,
+        class: Class,
+    },
     /// Execute the next slot; `None` is the null batch. Answered by [`crate::Event::Executed`].
-    Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
+    Execute {
+        seq: Seq,
+        batch: Option<Arc<HashedBatch>>,
+    },
     /// Make blocks and state up to here durable (K1). Answered by [`crate::Event::CheckpointDurable`].
-    MakeDurable { seq: Seq },
+    MakeDurable {
+        seq: Seq,
+    },
     /// Keep a block's certificate, and hand it back as [`crate::Event::Certified`].
     StoreCertificate(BlockCertificate),
     /// Read certified blocks for a peer. Answered by [`crate::Event::BlocksRead`].
-    ReadBlocks { to: ReplicaId, from: Seq },
+    ReadBlocks {
+        to: ReplicaId,
+        from: Seq,
+    },
     /// Tell who waits under this token.
-    Answer { token: u64, answer: Answer },
+    Answer {
+        token: u64,
+        answer: Answer,
+    },
     Report(Report),
 }
 

@@ -28,20 +28,33 @@ pub struct HostConfig {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A verified message of a connected peer.
-    Message { from: ReplicaId, message: Verified<CheckedMessage> },
+    Message {
+        from: ReplicaId,
+        message: Verified<CheckedMessage>,
+    },
     PeerUp(ReplicaId),
     PeerDown(ReplicaId),
     /// Clients submit transactions; each is answered under its token.
     Submits(Vec<(u64, Verified<HashedTransaction>)>),
     /// Someone waits for a transaction that was submitted earlier, here or elsewhere.
-    Await { token: u64, id: TransactionId },
+    Await {
+        token: u64,
+        id: TransactionId,
+    },
     /// Nobody listens to this token any more.
-    Forget { token: u64 },
+    Forget {
+        token: u64,
+    },
     Executed(Arc<ExecutedBlock>),
-    CheckpointDurable { seq: Seq },
+    CheckpointDurable {
+        seq: Seq,
+    },
     /// A block's certificate was stored.
     Certified(BlockCertificate),
-    BlocksRead { to: ReplicaId, blocks: Vec<Arc<CertifiedBlock>> },
+    BlocksRead {
+        to: ReplicaId,
+        blocks: Vec<Arc<CertifiedBlock>>,
+    },
     /// The moment named by [`Host::next_deadline`] has come.
     Deadline,
 }
@@ -145,12 +158,7 @@ impl<S: Signer> Host<S> {
         }
     }
 
-    fn on_submits(
-        &mut self,
-        now: Now,
-        submits: Vec<(u64, Verified<HashedTransaction>)>,
-        turn: &mut Turn,
-    ) {
+    fn on_submits(&mut self, now: Now, submits: Vec<(u64, Verified<HashedTransaction>)>, turn: &mut Turn) {
         let mut requests = Vec::new();
         for (token, transaction) in submits {
             let id = transaction.id();

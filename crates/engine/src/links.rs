@@ -93,7 +93,12 @@ impl Links {
 
     /// V1: whether the primary has become silent or is heard again: no PONG or other message for
     /// max(floor, 8 × smoothed round trip, 4 × recent worst) while requests wait.
-    pub(crate) fn silence_changed(&mut self, primary: ReplicaId, waiting: bool, now: Monotonic) -> Option<bool> {
+    pub(crate) fn silence_changed(
+        &mut self,
+        primary: ReplicaId,
+        waiting: bool,
+        now: Monotonic,
+    ) -> Option<bool> {
         if !waiting {
             self.watched = None;
             return std::mem::take(&mut self.silent).then_some(false);

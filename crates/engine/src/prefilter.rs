@@ -25,9 +25,7 @@ pub fn is_useful(status: &ReplicaStatus, message: &Message) -> bool {
             new_view.view() > status.view || (new_view.view() == status.view && !status.active)
         }
         Message::CommitCertificate(certificate) => certificate.seq > status.executed,
-        Message::BlockCertificate(certificate) => {
-            certificate.height > status.certified.min(status.base)
-        }
+        Message::BlockCertificate(certificate) => certificate.height > status.certified.min(status.base),
         Message::Block(block) => block.block.header.height > status.certified,
         Message::ViewChange(_)
         | Message::Body(_)

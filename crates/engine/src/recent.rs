@@ -60,7 +60,8 @@ impl Recent {
 
     /// The outcomes in a block, by transaction and by number.
     pub(crate) fn outcomes_of(&self, height: Seq) -> Vec<(Outcome, Consumed)> {
-        let (Some(block), Some(certificate)) = (self.blocks.get(&height), self.certificates.get(&height)) else {
+        let (Some(block), Some(certificate)) = (self.blocks.get(&height), self.certificates.get(&height))
+        else {
             return Vec::new();
         };
         (0u32..)

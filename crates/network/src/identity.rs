@@ -44,7 +44,11 @@ struct MemberVerifier {
 }
 
 impl MemberVerifier {
-    fn check(&self, end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<(), Error> {
+    fn check(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Result<(), Error> {
         let refused = |why: &str| Err(Error::General(why.to_owned()));
         if !intermediates.is_empty() {
             return refused("a raw public key has no chain");

@@ -13,7 +13,12 @@ use std::time::Duration;
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Serves a connection until it ends; returns why.
-pub(crate) async fn serve(shared: Arc<Shared>, peer: ReplicaId, connection: Connection, dialled: bool) -> String {
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    peer: ReplicaId,
+    connection: Connection,
+    dialled: bool,
+) -> String {
     let greeted = tokio::time::timeout(HANDSHAKE, greet(&shared, &connection, dialled)).await;
     let preface = match greeted {
         Ok(Ok(preface)) => preface,

@@ -56,11 +56,25 @@ pub enum NetworkError {
 /// Something that happened on the network.
 #[derive(Debug)]
 pub enum Event {
-    PeerUp { peer: ReplicaId, name: String, version: String },
-    PeerDown { peer: ReplicaId, reason: String },
-    Frame { peer: ReplicaId, stream: Stream, bytes: Bytes },
+    PeerUp {
+        peer: ReplicaId,
+        name: String,
+        version: String,
+    },
+    PeerDown {
+        peer: ReplicaId,
+        reason: String,
+    },
+    Frame {
+        peer: ReplicaId,
+        stream: Stream,
+        bytes: Bytes,
+    },
     /// Someone was refused: no member, another ledger, or a broken handshake.
-    Refused { address: SocketAddr, reason: String },
+    Refused {
+        address: SocketAddr,
+        reason: String,
+    },
 }
 
 /// What was measured of one peer.
@@ -194,8 +208,7 @@ impl Network {
         let Some(held) = self.shared.peers.get(peer.index()) else { return PeerStats::default() };
         let current = self.shared.connection(peer);
         let counts = held.queues.iter().map(SendQueue::counts);
-        let (waiting, dropped) =
-            counts.fold((0, 0), |(waiting, dropped), (w, d)| (waiting + w, dropped + d));
+        let (waiting, dropped) = counts.fold((0, 0), |(waiting, dropped), (w, d)| (waiting + w, dropped + d));
         PeerStats {
             connected: current.1.is_some(),
             bytes_in: held.bytes_in.load(Ordering::Relaxed),
@@ -297,4 +310,3 @@ async fn connect(endpoint: &Endpoint, shared: &Shared, peer: ReplicaId) -> Optio
     let connecting = endpoint.connect_with(config, address, "quorate").ok()?;
     tokio::time::timeout(HANDSHAKE, connecting).await.ok()?.ok()
 }
-

@@ -67,11 +67,7 @@ fn answered(txid: TransactionId, answer: &Answer) -> v1::Outcome {
 }
 
 /// The receipt of a transaction in a stored block.
-fn stored_receipt(
-    stored: &StoredBlock,
-    index: u32,
-    certificate: BlockCertificate,
-) -> Option<Receipt> {
+fn stored_receipt(stored: &StoredBlock, index: u32, certificate: BlockCertificate) -> Option<Receipt> {
     let batch = stored.block.batch.as_ref()?;
     let transaction = batch.transactions.get(index as usize)?.clone();
     let result = stored.results.get(index as usize)?.clone();
@@ -128,7 +124,9 @@ impl Service {
         let place = with(&self.shared.store, |store| store.transaction(id))?;
         let Some((height, index)) = place else { return Ok(None) };
         let (stored, certificate) = self.block(height)?;
-        Ok(stored.zip(certificate).and_then(|(stored, certificate)| stored_receipt(&stored, index, certificate)))
+        Ok(stored
+            .zip(certificate)
+            .and_then(|(stored, certificate)| stored_receipt(&stored, index, certificate)))
     }
 
     fn block(&self, height: Seq) -> Result<(Option<StoredBlock>, Option<BlockCertificate>), Status> {
@@ -250,9 +248,7 @@ fn describe(published: &Published) -> (&'static str, String) {
             ("starting", format!("waits for {} more HELLO replies before it votes", status.hello_missing))
         }
         Phase::Normal => ("normal", String::new()),
-        Phase::ViewChange => {
-            ("view-change", format!("waits for the NEW-VIEW of view {}", status.view))
-        }
+        Phase::ViewChange => ("view-change", format!("waits for the NEW-VIEW of view {}", status.view)),
         Phase::CatchingUp => {
             ("catching-up", format!("executes blocks from {} to {}", status.executed, status.base))
         }
@@ -280,11 +276,8 @@ impl Ledger for Service {
         let mut incoming = request.into_inner();
         let (answers, mut answered_tokens) = mpsc::channel(limits::SUBMITS_IN_FLIGHT * 2);
         let (outcomes, receiver) = mpsc::channel(limits::SUBMITS_IN_FLIGHT);
-        let service = Self {
-            shared: self.shared.clone(),
-            verify: self.verify.clone(),
-            core: self.core.clone(),
-        };
+        let service =
+            Self { shared: self.shared.clone(), verify: self.verify.clone(), core: self.core.clone() };
         service.shared.metrics.stream_opened();
         tokio::spawn(async move {
             let mut in_flight = std::collections::BTreeMap::new();
@@ -397,10 +390,8 @@ impl Ledger for Service {
                 let sender = query.sender[..].try_into().map(PublicKey);
                 let sender = sender.map_err(|_| Status::invalid_argument("sender must have 32 bytes"))?;
                 let held = state.session(sender, SessionId::new(query.session));
-                response.session = Some(v1::Session {
-                    exists: held.is_some(),
-                    low: held.map_or(0, |leaf| leaf.low.get()),
-                });
+                response.session =
+                    Some(v1::Session { exists: held.is_some(), low: held.map_or(0, |leaf| leaf.low.get()) });
             }
             None => return Err(Status::invalid_argument("no query")),
         }

@@ -126,14 +126,18 @@ impl FileConfig {
     ///
     /// # Errors
     /// If the file cannot be read, has an unknown key or a malformed value.
-    pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        path: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Io(path.to_owned(), error))?;
         let parse = |error| ConfigError::Parse(path.to_owned(), error);
         // Parsed as it stands first, so that a mistake is reported with its line.
         let _: Self = toml::from_str(&text).map_err(parse)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(parse)?;
         for (name, value) in environment {
-            let Some((section, key)) = name.strip_prefix("QUORATE_").and_then(|rest| rest.split_once("__")) else {
+            let Some((section, key)) = name.strip_prefix("QUORATE_").and_then(|rest| rest.split_once("__"))
+            else {
                 continue;
             };
             let kebab = |part: &str| part.to_lowercase().replace('_', "-");

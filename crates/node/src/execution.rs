@@ -7,8 +7,8 @@ use crossbeam_channel::{Receiver, Sender};
 use quorate_crypto::HashedBatch;
 use quorate_engine::Event;
 use quorate_ledger::{ExecutedBlock, Machine};
-use quorate_storage::{BlockStore, StoredBlock};
 use quorate_storage::index::{IndexEntry, number_key};
+use quorate_storage::{BlockStore, StoredBlock};
 use quorate_types::{
     BlockCertificate, Operation, OperationOutput, Operations, ReplicaId, Seq, SignedTransaction,
     TransactionId, TransactionResult, limits,
@@ -17,10 +17,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) enum ExecutionInput {
-    Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
-    MakeDurable { seq: Seq },
+    Execute {
+        seq: Seq,
+        batch: Option<Arc<HashedBatch>>,
+    },
+    MakeDurable {
+        seq: Seq,
+    },
     Certificate(BlockCertificate),
-    ReadBlocks { to: ReplicaId, from: Seq },
+    ReadBlocks {
+        to: ReplicaId,
+        from: Seq,
+    },
     /// Make what is written durable, close the stores, end.
     Stop,
 }

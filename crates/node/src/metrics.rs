@@ -139,7 +139,11 @@ impl Metrics {
             prepared: gauge(r, "consensus_sequence_prepared", "highest prepared sequence number"),
             committed: gauge(r, "consensus_sequence_committed", "all up to this one are committed"),
             executed: gauge(r, "consensus_sequence_executed", "all up to this one are executed"),
-            certified: gauge(r, "consensus_sequence_certified", "all blocks up to this one have certificates"),
+            certified: gauge(
+                r,
+                "consensus_sequence_certified",
+                "all blocks up to this one have certificates",
+            ),
             stable: gauge(r, "consensus_stable_checkpoint", "stable checkpoint"),
             window_used: gauge(r, "consensus_window_used", "slots between base and the highest proposal"),
             members: gauge(r, "consensus_members", "members of the epoch"),

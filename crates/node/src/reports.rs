@@ -35,7 +35,11 @@ pub(crate) fn tell(shared: &Shared, report: &Report) {
         Report::EvidenceFound(evidence) => {
             let name = shared.member_name(evidence.culprit());
             shared.metrics.evidence(name);
-            tracing::error!(event = "evidence_found", culprit = name, "{name} misbehaves, provably: {evidence:?}");
+            tracing::error!(
+                event = "evidence_found",
+                culprit = name,
+                "{name} misbehaves, provably: {evidence:?}"
+            );
         }
         Report::Diverged { seq, own, certified } => tracing::error!(
             event = "diverged",

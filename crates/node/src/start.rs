@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::outward::Outward;
 use crate::shared::{Published, Shared, post};
 use crate::{execution, http, inbound, log_thread, verify};
+use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
 use quorate_codec::Caps;
@@ -118,8 +119,8 @@ impl Member {
 pub fn load_member(config: &FileConfig) -> Result<Member, NodeError> {
     let path = &config.node.genesis;
     let genesis_text = std::fs::read_to_string(path).map_err(|error| NodeError::Read(path.clone(), error))?;
-    let genesis = genesis_file::parse(&genesis_text)
-        .map_err(|error| NodeError::GenesisFile(path.clone(), error))?;
+    let genesis =
+        genesis_file::parse(&genesis_text).map_err(|error| NodeError::GenesisFile(path.clone(), error))?;
     let trust = TrustRoot::from_genesis(genesis)
         .map_err(|error| NodeError::Genesis(path.clone(), error.to_string()))?;
     let directory = &config.node.keys;
@@ -164,7 +165,11 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
     );
     let (log, found) = SegmentedLog::open(log_disk, ledger)?;
     if found.cut_bytes > 0 {
-        tracing::warn!(event = "torn_tail", bytes = found.cut_bytes, "the log ended in a torn write, which was cut");
+        tracing::warn!(
+            event = "torn_tail",
+            bytes = found.cut_bytes,
+            "the log ended in a torn write, which was cut"
+        );
     }
     let block_disk = RealDisk::open(&directory.blocks()).map_err(NodeError::Disk)?;
     let blocks = BlockStore::open(block_disk, ledger).map_err(NodeError::Disk)?;
@@ -311,6 +316,10 @@ pub async fn run(
         let done = async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
+        // Answers are small and awaited: without this each would wait for the other side's delayed acknowledgement.
+        let listener = listener.tap_io(|tcp| {
+            let _ = tcp.set_nodelay(true);
+        });
         axum::serve(listener, app).with_graceful_shutdown(done).await
     });
     stop.await;
@@ -370,12 +379,12 @@ async fn start(
         caps: [caps.small_frame, caps.small_frame, caps.frame],
     })?;
     let peer = network.local_address();
-    let (threads, service) = spawn_threads(config, member, loaded, (metrics, members, caps), (&network, events))?;
+    let (threads, service) =
+        spawn_threads(config, member, loaded, (metrics, members, caps), (&network, events))?;
     let core = service.core.clone();
     let shared = service.shared.clone();
     let limit = quorate_api::MAX_MESSAGE_BYTES;
-    let ledger =
-        LedgerServer::new(service).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    let ledger = LedgerServer::new(service).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let app = http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared);
     tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
     Ok((RunningNode { api, peer, core, network, threads }, (listener, app)))
@@ -384,11 +393,7 @@ async fn start(
 fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
     let overrides: &BTreeMap<String, String> = &config.peer.addresses;
     let genesis = member.trust.genesis();
-    genesis
-        .members
-        .iter()
-        .map(|other| overrides.get(&other.name).unwrap_or(&other.peer).clone())
-        .collect()
+    genesis.members.iter().map(|other| overrides.get(&other.name).unwrap_or(&other.peer).clone()).collect()
 }
 
 fn spawn_threads(

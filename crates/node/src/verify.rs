@@ -4,8 +4,8 @@
 use crate::metrics::Metrics;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use quorate_crypto::{
-    Attested, Cache, CheckedMessage, Claim, Ed25519Verifier, HashedTransaction, Malformed, Verified, Verifier,
-    verify_all,
+    Attested, Cache, CheckedMessage, Claim, Ed25519Verifier, HashedTransaction, Malformed, Verified,
+    Verifier, verify_all,
 };
 use quorate_types::{Members, Message, ReplicaId, SignedTransaction};
 use std::sync::Arc;
@@ -22,19 +22,37 @@ const CACHE: usize = 65_536;
 /// Something to verify.
 #[derive(Debug)]
 pub(crate) enum Unverified {
-    Message { from: ReplicaId, message: Message },
+    Message {
+        from: ReplicaId,
+        message: Message,
+    },
     /// A client's transaction, with the token under which its outcome is answered.
-    Transaction { token: u64, transaction: SignedTransaction },
+    Transaction {
+        token: u64,
+        transaction: SignedTransaction,
+    },
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) enum Checked {
-    Message { from: ReplicaId, message: Verified<CheckedMessage> },
-    Transaction { token: u64, transaction: Verified<HashedTransaction> },
+    Message {
+        from: ReplicaId,
+        message: Verified<CheckedMessage>,
+    },
+    Transaction {
+        token: u64,
+        transaction: Verified<HashedTransaction>,
+    },
     /// A peer's message that does not verify: its sender is at fault.
-    BadMessage { from: ReplicaId, why: Malformed },
-    BadTransaction { token: u64, why: Malformed },
+    BadMessage {
+        from: ReplicaId,
+        why: Malformed,
+    },
+    BadTransaction {
+        token: u64,
+        why: Malformed,
+    },
 }
 
 enum Item {
@@ -53,7 +71,9 @@ impl Attested for Item {
     fn check(self, members: &Members, claims: &mut Vec<Claim>) -> Result<CheckedItem, Malformed> {
         match self {
             Self::Message(message) => message.check(members, claims).map(CheckedItem::Message),
-            Self::Transaction(transaction) => transaction.check(members, claims).map(CheckedItem::Transaction),
+            Self::Transaction(transaction) => {
+                transaction.check(members, claims).map(CheckedItem::Transaction)
+            }
         }
     }
 }
@@ -132,7 +152,9 @@ enum Source {
 fn split(item: Unverified) -> (Source, Item) {
     match item {
         Unverified::Message { from, message } => (Source::Peer(from), Item::Message(message)),
-        Unverified::Transaction { token, transaction } => (Source::Client(token), Item::Transaction(transaction)),
+        Unverified::Transaction { token, transaction } => {
+            (Source::Client(token), Item::Transaction(transaction))
+        }
     }
 }
 

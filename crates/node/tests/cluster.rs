@@ -150,7 +150,9 @@ async fn commit(
         let outcome = api.submit_and_wait(request).await.unwrap().into_inner();
         match outcome.result.unwrap() {
             v1::outcome::Result::Receipt(receipt) => return receipt_from(receipt).unwrap(),
-            v1::outcome::Result::Refused(refused) if refused.code == "Q0503" => tokio::task::yield_now().await,
+            v1::outcome::Result::Refused(refused) if refused.code == "Q0503" => {
+                tokio::task::yield_now().await
+            }
             other => panic!("{other:?}"),
         }
     }

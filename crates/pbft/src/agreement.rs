@@ -141,7 +141,9 @@ impl<S: Signer> Replica<S> {
         if already.is_some_and(|vote| vote.statement.view() == Some(self.view)) {
             return;
         }
-        let Some(body) = self.slots.get(&seq).and_then(|slot| slot.bodies.get(&digest)).cloned() else { return };
+        let Some(body) = self.slots.get(&seq).and_then(|slot| slot.bodies.get(&digest)).cloned() else {
+            return;
+        };
         self.note_empty_batch(now, &body, out);
         self.record_proposal(seq, digest, &body, out);
         if seq > self.executed {
@@ -281,7 +283,8 @@ impl<S: Signer> Replica<S> {
         }
         let Some(certificate) = self.slots.get(&seq).and_then(|slot| slot.prepared.as_ref()) else { return };
         let said = self.pledges.vote(seq, StatementKind::Commit);
-        if certificate.view != self.view || said.is_some_and(|vote| vote.statement.view() == Some(self.view)) {
+        if certificate.view != self.view || said.is_some_and(|vote| vote.statement.view() == Some(self.view))
+        {
             return;
         }
         let (view, digest) = (certificate.view, certificate.digest);
@@ -367,7 +370,13 @@ impl<S: Signer> Replica<S> {
             .iter()
             .filter(|(_, slot)| slot.wants_body(view, strong) == Some(digest))
             .map(|(seq, _)| *seq)
-            .chain(self.view_changes.wanted_bodies.iter().filter(|(_, wanted)| **wanted == digest).map(|(seq, _)| *seq))
+            .chain(
+                self.view_changes
+                    .wanted_bodies
+                    .iter()
+                    .filter(|(_, wanted)| **wanted == digest)
+                    .map(|(seq, _)| *seq),
+            )
             .collect();
         if wanting.is_empty() {
             return Verdict::Ignored(Ignored::Unasked);
@@ -385,7 +394,9 @@ impl<S: Signer> Replica<S> {
     /// V9: asks everyone for a body that is agreed on but missing here.
     fn fetch_wanted_body(&mut self, seq: Seq, out: &mut Outbox) {
         let (view, strong) = (self.view, self.quorums().strong());
-        let Some(digest) = self.slots.get(&seq).and_then(|slot| slot.wants_body(view, strong)) else { return };
+        let Some(digest) = self.slots.get(&seq).and_then(|slot| slot.wants_body(view, strong)) else {
+            return;
+        };
         if self.peers.asked_for_body.insert(seq, digest) != Some(digest) {
             let fetch = quorate_types::Fetch::Body { seq, digest };
             out.broadcast(Message::Notice(quorate_types::Notice::Fetch(fetch)));
@@ -451,4 +462,3 @@ impl<S: Signer> Replica<S> {
         }
     }
 }
-

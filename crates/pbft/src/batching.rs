@@ -35,7 +35,8 @@ impl<S: Signer> Replica<S> {
     /// Own slots that are proposed and not decided.
     fn uncommitted_proposals(&self) -> u64 {
         let first = self.delivered.next();
-        let undecided = self.slots.range(first..self.next_proposal).filter(|(_, slot)| slot.decided.is_none());
+        let undecided =
+            self.slots.range(first..self.next_proposal).filter(|(_, slot)| slot.decided.is_none());
         undecided.count() as u64
     }
 

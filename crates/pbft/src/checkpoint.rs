@@ -207,7 +207,8 @@ impl<S: Signer> Replica<S> {
         if let Some(new_view) = &self.view_changes.accepted {
             records.push(Record::NewView(new_view.clone()));
         }
-        if let Some(own) = self.view_changes.own.clone().filter(|own| own.view() == self.view && !self.active) {
+        if let Some(own) = self.view_changes.own.clone().filter(|own| own.view() == self.view && !self.active)
+        {
             records.push(Record::ViewChange(own));
         }
         for (seq, slot) in &self.slots {
@@ -255,4 +256,3 @@ impl<S: Signer> Replica<S> {
         }
     }
 }
-

@@ -166,7 +166,9 @@ impl Custody {
         let mut skipped = VecDeque::new();
         while batch.len() < most {
             let Some(sender) = self.turn.pop_front() else { break };
-            let Some(next) = self.ready.get(&sender).and_then(|queue| queue.first().copied()) else { continue };
+            let Some(next) = self.ready.get(&sender).and_then(|queue| queue.first().copied()) else {
+                continue;
+            };
             let (order, id) = next;
             let transaction = self.held[&id].transaction.clone();
             let size = transaction.signed().size();
@@ -245,7 +247,12 @@ impl Custody {
     }
 
     /// Requests in no slot that were last forwarded `since` or earlier, oldest first, marked as forwarded now (C2).
-    pub(crate) fn to_forward(&mut self, until: Monotonic, now: Monotonic, most: usize) -> Vec<SignedTransaction> {
+    pub(crate) fn forward_overdue(
+        &mut self,
+        until: Monotonic,
+        now: Monotonic,
+        most: usize,
+    ) -> Vec<SignedTransaction> {
         let mut forward = Vec::new();
         for id in self.by_order.values() {
             if forward.len() >= most {
@@ -284,4 +291,3 @@ impl Custody {
         self.bytes
     }
 }
-

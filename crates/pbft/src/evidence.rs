@@ -16,8 +16,9 @@ pub(crate) fn contradict(first: &SignedStatement, second: &SignedStatement) -> b
         (PrePrepare { view: v, seq: s, .. }, PrePrepare { view, seq, .. })
         | (Prepare { view: v, seq: s, .. }, Prepare { view, seq, .. })
         | (Commit { view: v, seq: s, .. }, Commit { view, seq, .. }) => v == view && s == seq,
-        (Attest { seq: s, .. }, Attest { seq, .. })
-        | (Checkpoint { seq: s, .. }, Checkpoint { seq, .. }) => s == seq,
+        (Attest { seq: s, .. }, Attest { seq, .. }) | (Checkpoint { seq: s, .. }, Checkpoint { seq, .. }) => {
+            s == seq
+        }
         (ViewChange { view: v, .. }, ViewChange { view, .. })
         | (NewView { view: v, .. }, NewView { view, .. }) => v == view,
         _ => false,
@@ -26,11 +27,7 @@ pub(crate) fn contradict(first: &SignedStatement, second: &SignedStatement) -> b
 
 impl<S: Signer> Replica<S> {
     /// Keeps the first proof against each member, tells everyone once, and suspects a primary so convicted.
-    pub(crate) fn condemn(
-        &mut self,
-        pair: (SignedStatement, SignedStatement),
-        out: &mut Outbox,
-    ) -> Verdict {
+    pub(crate) fn condemn(&mut self, pair: (SignedStatement, SignedStatement), out: &mut Outbox) -> Verdict {
         debug_assert!(contradict(&pair.0, &pair.1), "evidence must convince: {pair:?}");
         let evidence = Evidence::Contradiction(Box::new(pair.clone()));
         let culprit = evidence.culprit();
@@ -58,3 +55,5 @@ impl<S: Signer> Replica<S> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! What follows from execution: ATTEST, block certificates, requests leaving custody (N9, M8, C2).
 
+use crate::Execution;
 use crate::checkpoint::agreeing;
 use crate::outbox::{Effect, Outbox, Report};
 use crate::replica::{Head, Replica};
 use crate::verdict::{Ignored, Verdict};
-use crate::Execution;
 use quorate_crypto::{CheckedBlock, Signer};
 use quorate_types::{
     BlockCertificate, CertificateKind, Digest, LedgerTime, Message, Now, ReplicaId, Seq, Signature,
@@ -274,7 +274,8 @@ impl<S: Signer> Replica<S> {
             return None;
         }
         if let Some((id, in_slot)) = self.custody.oldest() {
-            let committed = in_slot.and_then(|seq| self.slots.get(&seq)).is_some_and(|slot| slot.decided.is_some());
+            let committed =
+                in_slot.and_then(|seq| self.slots.get(&seq)).is_some_and(|slot| slot.decided.is_some());
             return (!committed).then_some(Head::Request(id));
         }
         self.obligation.map(Head::Obligation)
@@ -285,4 +286,3 @@ impl<S: Signer> Replica<S> {
         self.delivered >= self.window_end()
     }
 }
-

@@ -11,7 +11,12 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn check_invariants(&self) {
         let (stable, base) = (self.stable.base(), self.base.base());
         assert!(stable <= self.executed, "h {stable} <= executed {}", self.executed);
-        assert!(self.executed <= self.delivered, "executed {} <= committed {}", self.executed, self.delivered);
+        assert!(
+            self.executed <= self.delivered,
+            "executed {} <= committed {}",
+            self.executed,
+            self.delivered
+        );
         assert!(stable <= base, "h {stable} <= base {base}");
         let end = self.window_end();
         assert!(self.delivered <= end, "committed {} <= base + L = {end}", self.delivered);

@@ -125,13 +125,12 @@ pub(crate) fn follows(
     let Statement::NewView { view, chosen, min, proposals } = statement else { return None };
     let distinct = chosen.windows(2).all(|pair| pair[0].0 < pair[1].0);
     let exactly_q = chosen.len() == members.quorums().strong() && named.len() == chosen.len();
-    let valid = named.iter().all(|view_change| {
-        view_change.view() == *view && is_valid(view_change, members.epoch(), parameters)
-    });
+    let valid = named
+        .iter()
+        .all(|view_change| view_change.view() == *view && is_valid(view_change, members.epoch(), parameters));
     if members.primary(*view) != signer || !distinct || !exactly_q || !valid {
         return None;
     }
     let conclusion = conclude(named);
     (conclusion.min.base() == *min && conclusion.proposals == *proposals).then_some(conclusion)
 }
-

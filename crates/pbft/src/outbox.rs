@@ -20,15 +20,26 @@ pub struct Outbox {
 pub enum Effect {
     /// To every other member.
     Broadcast(Message),
-    Send { to: ReplicaId, message: Message },
+    Send {
+        to: ReplicaId,
+        message: Message,
+    },
     /// Execute the next slot; `None` is the null batch. Answered by [`crate::Input::Executed`].
-    Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
+    Execute {
+        seq: Seq,
+        batch: Option<Arc<HashedBatch>>,
+    },
     /// Make blocks and state up to `seq` durable (K1). Answered by [`crate::Input::CheckpointDurable`].
-    MakeDurable { seq: Seq },
+    MakeDurable {
+        seq: Seq,
+    },
     /// q members attested a block (M8): store its certificate, answer who waits.
     Certified(BlockCertificate),
     /// Send stored certified blocks from this height on to a peer (T1).
-    SupplyBlocks { to: ReplicaId, from: Seq },
+    SupplyBlocks {
+        to: ReplicaId,
+        from: Seq,
+    },
     /// Something that people or metrics should know.
     Report(Report),
 }
@@ -36,19 +47,43 @@ pub enum Effect {
 /// What happened, for logs and metrics. The pure crates log nothing themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    ViewChangeStarted { view: View, reason: ViewChangeReason },
-    ViewActive { view: View, primary: ReplicaId },
-    Suspects { view: View, suspicion: Suspicion },
-    SuspicionWithdrawn { view: View },
-    CheckpointStable { seq: Seq },
+    ViewChangeStarted {
+        view: View,
+        reason: ViewChangeReason,
+    },
+    ViewActive {
+        view: View,
+        primary: ReplicaId,
+    },
+    Suspects {
+        view: View,
+        suspicion: Suspicion,
+    },
+    SuspicionWithdrawn {
+        view: View,
+    },
+    CheckpointStable {
+        seq: Seq,
+    },
     /// This replica is too far behind for window repair and fetches blocks (K5).
-    CatchingUp { from: Seq, to: Seq },
-    CaughtUp { at: Seq },
+    CatchingUp {
+        from: Seq,
+        to: Seq,
+    },
+    CaughtUp {
+        at: Seq,
+    },
     EvidenceFound(Evidence),
     /// Own header differs from a certified one: voting stopped (K4).
-    Diverged { seq: Seq, own: Digest, certified: Digest },
+    Diverged {
+        seq: Seq,
+        own: Digest,
+        certified: Digest,
+    },
     /// A certificate contradicts an executed slot: more than f faults, voting stopped (N9).
-    Contradiction { seq: Seq },
+    Contradiction {
+        seq: Seq,
+    },
     /// Peers hold votes of this replica that its log lacks: it is a learner now (D6).
     Amnesia,
     /// The HELLO replies are complete: statements may leave (D6).

@@ -85,14 +85,27 @@ impl<S: Signer> Pledges<S> {
             Statement::PrePrepare { view, seq, digest }
             | Statement::Prepare { view, seq, digest }
             | Statement::Commit { view, seq, digest } => {
-                assert!(self.open && *view == self.view, "N10: vote in view {view}, but {} is open", self.view);
-                let earlier = self.votes.get(&(*seq, statement.kind())).and_then(|said| said.statement.view());
-                assert!(earlier.is_none_or(|said| said < *view), "one {:?} per view: {statement:?}", statement.kind());
+                assert!(
+                    self.open && *view == self.view,
+                    "N10: vote in view {view}, but {} is open",
+                    self.view
+                );
+                let earlier =
+                    self.votes.get(&(*seq, statement.kind())).and_then(|said| said.statement.view());
+                assert!(
+                    earlier.is_none_or(|said| said < *view),
+                    "one {:?} per view: {statement:?}",
+                    statement.kind()
+                );
                 let executed = self.executed.get(seq);
                 assert!(executed.is_none_or(|executed| executed == digest), "N9: executed another at {seq}");
             }
             Statement::Attest { seq, .. } | Statement::Checkpoint { seq, .. } => {
-                assert!(!self.votes.contains_key(&(*seq, statement.kind())), "one {:?} at {seq}", statement.kind());
+                assert!(
+                    !self.votes.contains_key(&(*seq, statement.kind())),
+                    "one {:?} at {seq}",
+                    statement.kind()
+                );
             }
             Statement::ViewChange { view, .. } => {
                 let earlier = self.view_change.as_ref().and_then(|said| said.statement.view());
@@ -167,22 +180,26 @@ impl<S: Signer> Pledges<S> {
 
     /// Forgets votes at or below a stable checkpoint, attestations excepted: they are re-issued on request (M8).
     pub(crate) fn truncate(&mut self, stable: Seq, attests_from: Seq) {
-        self.votes.retain(|(seq, kind), _| {
-            if *kind == StatementKind::Attest { *seq >= attests_from } else { *seq > stable }
-        });
+        self.votes.retain(
+            |(seq, kind), _| {
+                if *kind == StatementKind::Attest { *seq >= attests_from } else { *seq > stable }
+            },
+        );
         self.executed.retain(|seq, _| *seq > stable);
     }
 
     /// The own votes that must survive a compaction of the log, in order (K3).
     pub(crate) fn votes_above(&self, stable: Seq) -> impl Iterator<Item = &SignedStatement> {
-        self.votes.iter().filter(move |((seq, kind), _)| {
-            let kept = [StatementKind::Prepare, StatementKind::Commit, StatementKind::Checkpoint];
-            *seq > stable && kept.contains(kind)
-        }).map(|(_, signed)| signed)
+        self.votes
+            .iter()
+            .filter(move |((seq, kind), _)| {
+                let kept = [StatementKind::Prepare, StatementKind::Commit, StatementKind::Checkpoint];
+                *seq > stable && kept.contains(kind)
+            })
+            .map(|(_, signed)| signed)
     }
 
     pub(crate) fn counts(&self) -> usize {
         self.votes.len() + self.executed.len()
     }
 }
-

@@ -211,11 +211,9 @@ impl<S: Signer> Replica<S> {
 
     /// N9, F2: the highest slot for which the log holds a prepared, commit or block certificate.
     fn highest_certificate(&self) -> Seq {
-        let held = self
-            .slots
-            .iter()
-            .rev()
-            .find(|(_, slot)| slot.prepared.is_some() || slot.commit_certificate.is_some() || slot.block.is_some());
+        let held = self.slots.iter().rev().find(|(_, slot)| {
+            slot.prepared.is_some() || slot.commit_certificate.is_some() || slot.block.is_some()
+        });
         held.map_or(Seq::ZERO, |(seq, _)| *seq)
     }
 
@@ -354,4 +352,3 @@ impl<S: Signer> Replica<S> {
         }
     }
 }
-

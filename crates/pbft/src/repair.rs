@@ -148,7 +148,9 @@ impl<S: Signer> Replica<S> {
             return Verdict::Ignored(Ignored::Invalid);
         }
         self.peers.status.insert(from, status.clone());
-        if status.stable > self.executed || status.certified > self.attestations.certified().plus(ATTESTS_PER_STATUS as u64) {
+        if status.stable > self.executed
+            || status.certified > self.attestations.certified().plus(ATTESTS_PER_STATUS as u64)
+        {
             self.peers.fetch.hint = Some(from);
         }
         let last = self.peers.repaired.get(&from).copied();
@@ -265,14 +267,19 @@ impl<S: Signer> Replica<S> {
         const STATEMENT: usize = 256;
         let mut spent = 0;
         let has_proposal = held.is_some_and(|held| held.proposal);
-        if self.is_primary() && !has_proposal && !self.is_reproposed(seq)
+        if self.is_primary()
+            && !has_proposal
+            && !self.is_reproposed(seq)
             && let Some(own) = self.pledges.vote(seq, StatementKind::PrePrepare)
             && own.statement.view() == Some(self.view)
             && let Statement::PrePrepare { digest, .. } = own.statement
             && let Some(body) = slot.bodies.get(&digest)
         {
             spent += body.batch().size();
-            out.send(to, Message::Proposal(Proposal { pre_prepare: own.clone(), batch: body.batch().clone() }));
+            out.send(
+                to,
+                Message::Proposal(Proposal { pre_prepare: own.clone(), batch: body.batch().clone() }),
+            );
         }
         for (kind, bits) in [
             (StatementKind::Prepare, held.map_or(0, |held| held.prepares)),
@@ -448,4 +455,3 @@ impl<S: Signer> Replica<S> {
         None
     }
 }
-

@@ -171,7 +171,13 @@ impl<S: Signer> Replica<S> {
         verdict
     }
 
-    fn on_message(&mut self, now: Now, from: ReplicaId, message: CheckedMessage, out: &mut Outbox) -> Verdict {
+    fn on_message(
+        &mut self,
+        now: Now,
+        from: ReplicaId,
+        message: CheckedMessage,
+        out: &mut Outbox,
+    ) -> Verdict {
         if from.index() >= usize::from(self.n()) || from == self.me() {
             return Verdict::Ignored(Ignored::WrongSender);
         }
@@ -183,7 +189,9 @@ impl<S: Signer> Replica<S> {
                 self.on_proposal(now, from, pre_prepare, batch, out)
             }
             // Own statements come back only from the log, never from a peer (D6).
-            CheckedMessage::Vote(signed) if signed.signer == self.me() => Verdict::Ignored(Ignored::Duplicate),
+            CheckedMessage::Vote(signed) if signed.signer == self.me() => {
+                Verdict::Ignored(Ignored::Duplicate)
+            }
             CheckedMessage::Vote(signed) => match signed.statement.kind() {
                 StatementKind::Prepare | StatementKind::Commit => self.on_vote(now, signed, out),
                 StatementKind::Attest => self.on_attest(&signed, out),
@@ -276,7 +284,7 @@ impl<S: Signer> Replica<S> {
         const MOST: usize = 256;
         let delay = u64::try_from(self.config.tuning.forward.as_micros()).unwrap_or(u64::MAX);
         let until = Monotonic(now.monotonic.0.saturating_sub(delay));
-        let forward = self.custody.to_forward(until, now.monotonic, MOST);
+        let forward = self.custody.forward_overdue(until, now.monotonic, MOST);
         if !forward.is_empty() {
             out.broadcast(Message::Forward(forward));
         }

@@ -1,9 +1,7 @@
 //! One slot of the window: what was proposed, voted, prepared and decided for one sequence number.
 
 use quorate_crypto::{CheckedBlock, HashedBatch, null_batch_digest};
-use quorate_types::{
-    CommitCertificate, Digest, Epoch, PreparedCertificate, ReplicaId, Seq, Signature, View,
-};
+use quorate_types::{CommitCertificate, Digest, Epoch, PreparedCertificate, ReplicaId, Seq, Signature, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -74,7 +72,7 @@ impl Slot {
         self.offers.iter().filter(|offer| offer.view == view).find_map(|offer| {
             let prepares: Vec<(ReplicaId, Signature)> =
                 matching(&self.prepares, view, &offer.digest, Some(primary)).take(strong - 1).collect();
-            (self.holds_body(&offer.digest) && prepares.len() == strong - 1).then(|| PreparedCertificate {
+            (self.holds_body(&offer.digest) && prepares.len() == strong - 1).then_some(PreparedCertificate {
                 epoch,
                 view,
                 seq,
@@ -145,9 +143,7 @@ fn matching<'a>(
 ) -> impl Iterator<Item = (ReplicaId, Signature)> + 'a {
     votes
         .iter()
-        .filter(move |(sender, vote)| {
-            Some(**sender) != except && vote.view == view && vote.digest == *digest
-        })
+        .filter(move |(sender, vote)| Some(**sender) != except && vote.view == view && vote.digest == *digest)
         .map(|(sender, vote)| (*sender, vote.signature))
 }
 

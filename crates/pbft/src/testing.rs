@@ -1,13 +1,15 @@
 //! A cluster of bare replicas for tests: messages wait in a queue until a test delivers or drops them, records are
 //! durable when `release` says so, execution is a hash chain.
 
-use crate::{Config, Effect, Execution, Input, Log, Outbox, Recovered, Replica, Report, Tuning, Verdict, release};
+use crate::{
+    Config, Effect, Execution, Input, Log, Outbox, Recovered, Replica, Report, Tuning, Verdict, release,
+};
 use quorate_crypto::{
     Cache, CheckedMessage, Claim, HashedTransaction, Signer, Verified, Verifier, null_batch_digest, sha256,
     verify_all, verify_one,
 };
 use quorate_types::{
-    BlockCertificate, Block, CertifiedBlock, Digest, Epoch, Header, LedgerId, LedgerTime, Member, Members,
+    Block, BlockCertificate, CertifiedBlock, Digest, Epoch, Header, LedgerId, LedgerTime, Member, Members,
     Message, Monotonic, Now, Number, Parameters, PublicKey, Record, ReplicaId, Seq, SessionId, Signature,
     SignedStatement, SignedTransaction, Statement, Transaction, Wall,
 };
@@ -182,9 +184,10 @@ impl Cluster {
             nonce: [node.starts; 32],
         };
         let records = verify_all(&self.members, &TestVerifier, &self.cache, node.log.durable.clone());
-        let executed = node.blocks.last().map_or((Seq::ZERO, Digest::ZERO, LedgerTime(0)), |(header, hash, _)| {
-            (header.height, *hash, header.time)
-        });
+        let executed =
+            node.blocks.last().map_or((Seq::ZERO, Digest::ZERO, LedgerTime(0)), |(header, hash, _)| {
+                (header.height, *hash, header.time)
+            });
         let mut certified = Seq::ZERO;
         while node.certificates.contains_key(&certified.next()) {
             certified = certified.next();
@@ -285,9 +288,7 @@ impl Cluster {
         let consumed = batch
             .iter()
             .flat_map(|batch| batch.batch().transactions.iter())
-            .map(|signed| {
-                (signed.transaction.sender, signed.transaction.session, signed.transaction.number)
-            })
+            .map(|signed| (signed.transaction.sender, signed.transaction.session, signed.transaction.number))
             .collect();
         node.blocks.push((header, header_hash, batch));
         let execution = Execution { seq, header_hash, time, consumed, obligation: None };

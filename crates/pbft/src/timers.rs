@@ -22,15 +22,8 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Timer; 7] = [
-        Self::Request,
-        Self::NewView,
-        Self::Status,
-        Self::Forward,
-        Self::Hello,
-        Self::Tick,
-        Self::Fetch,
-    ];
+    const ALL: [Timer; 7] =
+        [Self::Request, Self::NewView, Self::Status, Self::Forward, Self::Hello, Self::Tick, Self::Fetch];
 }
 
 /// One optional deadline for each timer.

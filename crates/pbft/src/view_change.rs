@@ -6,9 +6,7 @@ use crate::replica::{Replica, RequestTimer};
 use crate::slot::{Offer, bitmap};
 use crate::timers::Timer;
 use crate::verdict::{Evidence, Ignored, Verdict};
-use quorate_crypto::{
-    Signer, base_proof_digest, null_batch_digest, prepared_set_digest, view_change_digest,
-};
+use quorate_crypto::{Signer, base_proof_digest, null_batch_digest, prepared_set_digest, view_change_digest};
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, NewView, Notice, Now, Record, ReplicaId, Seq, SignedStatement,
     Statement, StatementKind, Suspicion, View, ViewChange,
@@ -339,8 +337,10 @@ impl<S: Signer> Replica<S> {
         if *view < self.view || (*view == self.view && self.active) {
             return Verdict::Ignored(Ignored::Stale);
         }
-        let named: Option<Vec<Arc<ViewChange>>> =
-            chosen.iter().map(|(sender, digest)| self.named_view_change(*sender, digest, &new_view)).collect();
+        let named: Option<Vec<Arc<ViewChange>>> = chosen
+            .iter()
+            .map(|(sender, digest)| self.named_view_change(*sender, digest, &new_view))
+            .collect();
         let Some(named) = named else {
             return self.await_view_changes(new_view, out);
         };
@@ -386,7 +386,8 @@ impl<S: Signer> Replica<S> {
         let Statement::NewView { chosen, .. } = &new_view.statement.statement else {
             return Verdict::Ignored(Ignored::Invalid);
         };
-        let known = self.view_changes.pending.as_ref().is_some_and(|pending| pending.view() >= new_view.view());
+        let known =
+            self.view_changes.pending.as_ref().is_some_and(|pending| pending.view() >= new_view.view());
         if !known && let Some((sender, digest)) = chosen.first().copied() {
             let fetch = Fetch::ViewChange { sender, digest };
             out.send(new_view.statement.signer, Message::Notice(Notice::Fetch(fetch)));
@@ -494,11 +495,10 @@ impl<S: Signer> Replica<S> {
     /// An invalid VIEW-CHANGE or NEW-VIEW is evidence; it moves no view by itself (V10).
     fn condemn_view_statement(&mut self, signed: SignedStatement, out: &mut Outbox) -> Verdict {
         let evidence = Evidence::InvalidViewStatement(signed);
-        if !self.condemned.contains_key(&evidence.culprit()) {
-            self.condemned.insert(evidence.culprit(), evidence.clone());
+        if let std::collections::btree_map::Entry::Vacant(first) = self.condemned.entry(evidence.culprit()) {
+            first.insert(evidence.clone());
             out.report(Report::EvidenceFound(evidence.clone()));
         }
         Verdict::Condemned(evidence)
     }
 }
-

@@ -133,7 +133,8 @@ fn size(key: &'static str, text: &str) -> Result<u32, GenesisFileError> {
         "MiB" => Some(1 << 20),
         _ => None,
     };
-    let value = digits.parse::<u32>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    let value =
+        digits.parse::<u32>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
     value.ok_or_else(|| GenesisFileError::Value { key, why: format!("{text:?} is no size like 256KiB") })
 }
 
@@ -178,8 +179,7 @@ impl ParamsSection {
 }
 
 fn key(what: &'static str, text: &str) -> Result<quorate_types::PublicKey, GenesisFileError> {
-    public_key_from_text(text)
-        .map_err(|error| GenesisFileError::Value { key: what, why: error.to_string() })
+    public_key_from_text(text).map_err(|error| GenesisFileError::Value { key: what, why: error.to_string() })
 }
 
 fn keys(what: &'static str, list: &[KeySection]) -> Result<Vec<NamedKey>, GenesisFileError> {

@@ -1,9 +1,7 @@
 //! Receipts: a transaction, its result, and why a quorum of members stands behind both (C3, C4).
 
 use crate::trust::{CertificateError, TrustRoot};
-use quorate_crypto::{
-    Claim, Ed25519Verifier, MerklePath, Rule, Verifier, header_hash, transaction_id,
-};
+use quorate_crypto::{Claim, Ed25519Verifier, MerklePath, Rule, Verifier, header_hash, transaction_id};
 use quorate_types::{
     BlockCertificate, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId, TransactionResult,
 };

@@ -41,7 +41,10 @@ impl TrustRoot {
     pub fn from_genesis(genesis: Genesis) -> Result<Self, TrustError> {
         genesis.check()?;
         let members = genesis.members.iter().flat_map(|member| {
-            [(format!("member {}", member.name), member.vote), (format!("member {}", member.name), member.transport)]
+            [
+                (format!("member {}", member.name), member.vote),
+                (format!("member {}", member.name), member.transport),
+            ]
         });
         let clients = genesis.clients.iter().map(|named| (format!("client {}", named.name), named.key));
         let operators = genesis.operators.iter().map(|named| (format!("operator {}", named.name), named.key));
@@ -76,7 +79,10 @@ impl TrustRoot {
     ///
     /// # Errors
     /// If there are fewer.
-    pub fn check_certificate(&self, certificate: &BlockCertificate) -> Result<Vec<ReplicaId>, CertificateError> {
+    pub fn check_certificate(
+        &self,
+        certificate: &BlockCertificate,
+    ) -> Result<Vec<ReplicaId>, CertificateError> {
         if certificate.epoch != self.members.epoch() {
             return Err(CertificateError::Epoch(certificate.epoch.get()));
         }

@@ -4,9 +4,7 @@
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
 use bincode::{Decode, Encode};
-use quorate_types::{
-    Block, BlockCertificate, CertifiedBlock, Header, LedgerId, Seq, TransactionResult,
-};
+use quorate_types::{Block, BlockCertificate, CertifiedBlock, Header, LedgerId, Seq, TransactionResult};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -195,9 +193,11 @@ impl<D: Disk> BlockStore<D> {
 
     fn read(&self, place: Place) -> io::Result<Entry> {
         let bytes = self.disk.read_at(&name_of(place.file), place.offset as u64, place.length)?;
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("block file {} is damaged", place.file));
+        let damaged =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("block file {} is damaged", place.file));
         // A frame's checksum covers its offset, so it is read as if it stood there.
-        let frame = Seed::new(self.ledger, place.file).read_alone(&bytes, place.offset).ok_or_else(damaged)?;
+        let frame =
+            Seed::new(self.ledger, place.file).read_alone(&bytes, place.offset).ok_or_else(damaged)?;
         quorate_codec::decode(frame).map_err(|_| damaged())
     }
 
@@ -236,12 +236,19 @@ impl<D: Disk> BlockStore<D> {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn certified_blocks(&self, from: Seq, most: usize, most_bytes: usize) -> io::Result<Vec<CertifiedBlock>> {
+    pub fn certified_blocks(
+        &self,
+        from: Seq,
+        most: usize,
+        most_bytes: usize,
+    ) -> io::Result<Vec<CertifiedBlock>> {
         let mut found = Vec::new();
         let mut bytes = 0;
         let mut height = from.max(Seq::new(1));
         while found.len() < most && bytes < most_bytes {
-            let (Some(stored), Some(certificate)) = (self.block(height)?, self.certificate(height)?) else { break };
+            let (Some(stored), Some(certificate)) = (self.block(height)?, self.certificate(height)?) else {
+                break;
+            };
             bytes += stored.block.batch.as_ref().map_or(256, |batch| batch.size());
             found.push(CertifiedBlock { block: stored.block, certificate });
             height = height.next();
@@ -249,4 +256,3 @@ impl<D: Disk> BlockStore<D> {
         Ok(found)
     }
 }
-

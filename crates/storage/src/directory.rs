@@ -193,4 +193,3 @@ impl DataDirectory {
         self.path.join("state.redb")
     }
 }
-

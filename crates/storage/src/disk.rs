@@ -83,7 +83,10 @@ impl RealDisk {
     /// If there is no such directory.
     pub fn open(directory: &Path) -> io::Result<Self> {
         if !directory.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no directory {}", directory.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("no directory {}", directory.display()),
+            ));
         }
         Ok(Self { directory: directory.to_owned(), open: BTreeMap::new() })
     }

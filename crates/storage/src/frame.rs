@@ -4,8 +4,8 @@
 //! `claim` is the position up to which everything was known synced when the frame was written: a damaged frame below
 //! any later claim is corruption, not a torn tail.
 
-use quorate_types::LedgerId;
 use quorate_crypto::sha256;
+use quorate_types::LedgerId;
 
 /// Bytes of a frame beside its payload: length 4, claim 8, checksum 16.
 pub(crate) const OVERHEAD: usize = 28;

@@ -127,7 +127,11 @@ impl<D: Disk> SegmentedLog<D> {
     ///
     /// # Errors
     /// As [`SegmentedLog::open`].
-    pub fn open_with(disk: D, ledger: LedgerId, segment_size: usize) -> Result<(Self, RecoveredLog), LogError> {
+    pub fn open_with(
+        disk: D,
+        ledger: LedgerId,
+        segment_size: usize,
+    ) -> Result<(Self, RecoveredLog), LogError> {
         let mut log = Self {
             disk,
             ledger,
@@ -402,4 +406,3 @@ impl<D: Disk> Log for SegmentedLog<D> {
         self.guarded(|log| log.compact_to(records))
     }
 }
-

@@ -168,7 +168,9 @@ impl Disk for SimulatedDisk {
         let id = files.next;
         files.next += 1;
         let zeros = vec![0; len];
-        files.contents.insert(id, Content { durable: Vec::new(), current: zeros.clone(), pending: vec![(0, zeros)] });
+        files
+            .contents
+            .insert(id, Content { durable: Vec::new(), current: zeros.clone(), pending: vec![(0, zeros)] });
         files.names.insert(name.to_owned(), id);
         Ok(())
     }

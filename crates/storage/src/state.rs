@@ -27,7 +27,13 @@ macro_rules! from_redb {
         })*
     };
 }
-from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+from_redb!(
+    redb::DatabaseError,
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError
+);
 
 /// The state of the last checkpoint, with the indexes up to it.
 #[derive(Debug)]
@@ -146,4 +152,3 @@ impl StateStore for RedbStateStore {
         Ok(())
     }
 }
-

@@ -109,7 +109,9 @@ impl Default for Parameters {
 pub enum GenesisError {
     Quorum(QuorumError),
     /// f = 0 without the explicit flag (Q6).
-    CrashOnlyNotAllowed { n: usize },
+    CrashOnlyNotAllowed {
+        n: usize,
+    },
     /// A parameter is outside what the protocol allows; the text says which and why.
     Parameter(String),
     /// A name is empty or too long, or two are the same.
@@ -160,7 +162,8 @@ impl Parameters {
         let rules = [
             (self.checkpoint_every >= 1, "checkpoint-every must be at least 1"),
             (
-                self.window >= 2 * self.checkpoint_every && self.window.is_multiple_of(self.checkpoint_every.max(1)),
+                self.window >= 2 * self.checkpoint_every
+                    && self.window.is_multiple_of(self.checkpoint_every.max(1)),
                 "window must be a multiple of checkpoint-every and at least twice as large",
             ),
             (self.window <= limits::MAX_WINDOW, "window must be at most 256"),
@@ -169,10 +172,7 @@ impl Parameters {
                 (1..=limits::MAX_BATCH_TRANSACTIONS).contains(&self.block_max_transactions),
                 "block-max-txs must be between 1 and 2000",
             ),
-            (
-                self.block_max_bytes <= limits::MAX_BATCH_BYTES,
-                "block-max-bytes must be at most 1MiB",
-            ),
+            (self.block_max_bytes <= limits::MAX_BATCH_BYTES, "block-max-bytes must be at most 1MiB"),
             (
                 self.max_transaction_bytes <= limits::MAX_TRANSACTION_BYTES
                     && self.max_transaction_bytes <= self.block_max_bytes
@@ -184,10 +184,7 @@ impl Parameters {
                 "view-timeout-max must be at least twice view-timeout",
             ),
             (self.view_timeout_max_ms <= 600_000, "view-timeout-max must be at most 10 minutes"),
-            (
-                (1..=60_000).contains(&self.max_clock_skew_ms),
-                "max-clock-skew must be between 1ms and 1min",
-            ),
+            ((1..=60_000).contains(&self.max_clock_skew_ms), "max-clock-skew must be between 1ms and 1min"),
             (self.tick_ms >= 1, "tick must be at least 1ms"),
             (
                 (1_000..=31_536_000_000).contains(&self.max_validity_ms),
@@ -203,7 +200,10 @@ impl Parameters {
                 (1..=limits::MAX_SESSION_WINDOW).contains(&self.session_window),
                 "session-window must be between 1 and 1024",
             ),
-            ((1..=65_536).contains(&self.sessions_per_client), "sessions-per-client must be between 1 and 65536"),
+            (
+                (1..=65_536).contains(&self.sessions_per_client),
+                "sessions-per-client must be between 1 and 65536",
+            ),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(GenesisError::Parameter((*rule).to_owned())),

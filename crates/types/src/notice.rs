@@ -10,8 +10,12 @@ use bincode::{Decode, Encode};
 pub enum Notice {
     Status(Status),
     /// Asks for a PONG with the same number; measures the round trip.
-    Ping { number: u64 },
-    Pong { number: u64 },
+    Ping {
+        number: u64,
+    },
+    Pong {
+        number: u64,
+    },
     Fetch(Fetch),
     Hello(Hello),
     HelloReply(HelloReply),

@@ -83,11 +83,7 @@ impl StateKey<'_> {
         if reader.array()? != Self::REVIEWS {
             return Err(LayoutError::Invalid("review key"));
         }
-        let review = (
-            LedgerTime(reader.u64()?),
-            PublicKey(reader.array()?),
-            SessionId::new(reader.u64()?),
-        );
+        let review = (LedgerTime(reader.u64()?), PublicKey(reader.array()?), SessionId::new(reader.u64()?));
         reader.end()?;
         Ok(review)
     }
@@ -176,11 +172,7 @@ impl TopicLeaf {
 
     /// The bytes whose hash is the running hash after one more entry: tag ‖ hash before ‖ index ‖ hash of the entry.
     pub fn entry_bytes(&self, entry_hash: &Digest) -> Vec<u8> {
-        Writer::tagged(Self::TAG)
-            .fixed(&self.running_hash.0)
-            .u64(self.length)
-            .fixed(&entry_hash.0)
-            .finish()
+        Writer::tagged(Self::TAG).fixed(&self.running_hash.0).u64(self.length).fixed(&entry_hash.0).finish()
     }
 
     /// The bytes of a topic's leaf: length ‖ running hash.

@@ -79,7 +79,9 @@ pub(crate) async fn run(context: &Context, options: &Bench) -> Outcome {
     ));
     let start = Instant::now();
     let measured = Arc::new(Measured {
-        latencies: Mutex::new(Histogram::new(3).expect("3 digits are allowed")),
+        latencies: Mutex::new(
+            Histogram::new_with_bounds(1, 600_000_000, 3).expect("microseconds up to ten minutes"),
+        ),
         committed: AtomicU64::new(0),
         others: AtomicU64::new(0),
         from: start + options.warmup,
@@ -106,7 +108,8 @@ async fn statuses(client: &Client) -> Vec<v1::Status> {
 }
 
 fn loads(context: &Context, client: &Client, options: &Bench) -> Outcome<Vec<Load>> {
-    let own = context.global.key.clone().or_else(|| Context::surroundings().map(|dir| dir.join("keys/client.pem")));
+    let own =
+        context.global.key.clone().or_else(|| Context::surroundings().map(|dir| dir.join("keys/client.pem")));
     let mut keys = Vec::new();
     if options.keys == 1 {
         let path = own.ok_or_else(|| Failure::new(ErrorCode::BadKey).what("there is no key to sign with"))?;
@@ -226,7 +229,9 @@ fn report(
     let millis = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
     let spent: f64 = after
         .iter()
-        .filter_map(|end| before.iter().find(|start| start.pid == end.pid).map(|start| end.cpu_seconds - start.cpu_seconds))
+        .filter_map(|end| {
+            before.iter().find(|start| start.pid == end.pid).map(|start| end.cpu_seconds - start.cpu_seconds)
+        })
         .sum();
     let blocks = after.iter().map(|status| status.executed).max().unwrap_or(0)
         - before.iter().map(|status| status.executed).max().unwrap_or(0);
@@ -256,7 +261,9 @@ fn report(
     if let Some(path) = &options.hdr {
         let lines: String = latencies
             .iter_quantiles(5)
-            .map(|step| format!("{:.5} {:.3}\n", step.percentile(), step.value_iterated_to() as f64 / 1_000.0))
+            .map(|step| {
+                format!("{:.5} {:.3}\n", step.percentile(), step.value_iterated_to() as f64 / 1_000.0)
+            })
             .collect();
         std::fs::write(path, lines).map_err(|error| Failure::io(path, &error))?;
     }
@@ -272,17 +279,29 @@ fn text(document: &Value) -> String {
     let mut lines = vec![
         format!(
             "cluster     n={} f={} q={}; blocks of at most {} transactions and {} B, depth {}, window {}",
-            document["n"], document["f"], document["quorum"], document["block_max_txs"],
-            document["block_max_bytes"], document["depth"], document["window"]
+            document["n"],
+            document["f"],
+            document["quorum"],
+            document["block_max_txs"],
+            document["block_max_bytes"],
+            document["depth"],
+            document["window"]
         ),
         format!(
             "throughput  {:.0} tx/s ({} committed in {} s, {} others)",
-            number("/throughput"), document["committed"], document["seconds"], document["others"]
+            number("/throughput"),
+            document["committed"],
+            document["seconds"],
+            document["others"]
         ),
         format!(
             "latency     p50 {:.1} ms  p90 {:.1}  p99 {:.1}  p99.9 {:.1}  max {:.1}  (signing to verified receipt, {} loop)",
-            number("/latency_ms/p50"), number("/latency_ms/p90"), number("/latency_ms/p99"),
-            number("/latency_ms/p999"), number("/latency_ms/max"), document["loop"].as_str().unwrap_or_default()
+            number("/latency_ms/p50"),
+            number("/latency_ms/p90"),
+            number("/latency_ms/p99"),
+            number("/latency_ms/p999"),
+            number("/latency_ms/max"),
+            document["loop"].as_str().unwrap_or_default()
         ),
         format!("blocks      {} ({:.1} transactions each)", document["blocks"], number("/txs_per_block")),
         format!(
@@ -293,7 +312,8 @@ fn text(document: &Value) -> String {
     if document.get("floor").is_some() {
         lines.push(format!(
             "floor       one core verifies {:.0}/s alone, {:.0}/s in batches; the disk syncs {:.0}/s",
-            number("/floor/verify_single_per_core_s"), number("/floor/verify_batch_per_core_s"),
+            number("/floor/verify_single_per_core_s"),
+            number("/floor/verify_batch_per_core_s"),
             number("/floor/syncs_per_s")
         ));
     }

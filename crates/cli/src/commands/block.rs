@@ -26,7 +26,9 @@ pub(crate) async fn run(context: &Context, command: Block) -> Outcome {
 
 fn parse(text: &str) -> Outcome<u64> {
     match text.parse() {
-        Ok(0) | Err(_) => Err(Failure::input(format!("{text:?} is no height"), "heights start at 1; latest is the newest")),
+        Ok(0) | Err(_) => {
+            Err(Failure::input(format!("{text:?} is no height"), "heights start at 1; latest is the newest"))
+        }
         Ok(height) => Ok(height),
     }
 }
@@ -109,7 +111,9 @@ fn text(client: &Client, block: &FoundBlock) -> String {
     ];
     for (id, signed, result) in &block.transactions {
         lines.push(format!("  {id}  {}", result_text(result)));
-        for operation in Operations::from_payload(&signed.transaction.payload).unwrap_or_default().0.iter().take(4) {
+        for operation in
+            Operations::from_payload(&signed.transaction.payload).unwrap_or_default().0.iter().take(4)
+        {
             lines.push(format!("    {}", operation_text(operation)));
         }
     }

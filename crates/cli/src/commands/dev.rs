@@ -4,8 +4,8 @@ use crate::args::Dev;
 use crate::commands::testnet::ready;
 use crate::context::{Context, cache_dir};
 use crate::failure::{Failure, Outcome};
-use crate::testnet::supervisor::{Ended, Supervisor};
 use crate::testnet::layout::DEV_MARKER;
+use crate::testnet::supervisor::{Ended, Supervisor};
 use crate::testnet::{Plan, Testnet, control, create};
 use quorate_crypto::{Ed25519Signer, Signer, public_key_to_text};
 use quorate_types::ErrorCode;
@@ -38,7 +38,8 @@ fn run_in(context: &Context, options: &Dev, dir: &Path, start: Instant) -> Outco
         checkpoint_every: 128,
     };
     let testnet = create(dir, &plan)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
         let supervisor = Supervisor::start(dir, &testnet, &[])?;
         match supervisor.serve(session(context, options, dir, &testnet, start)).await {
@@ -90,7 +91,8 @@ fn announce(context: &Context, dir: &Path, testnet: &Testnet, quorums: quorate_t
         .map(|(index, place)| format!("{}{} {}", place.name, if index == 0 { "*" } else { "" }, place.api))
         .collect();
     let key = dir.join("keys/client.pem");
-    let public = Ed25519Signer::read_file(&key).map(|key| public_key_to_text(&key.public_key())).unwrap_or_default();
+    let public =
+        Ed25519Signer::read_file(&key).map(|key| public_key_to_text(&key.public_key())).unwrap_or_default();
     output.note(format!(
         "{} dev network (ephemeral: do not store anything real)\n",
         output.strong(&format!("quorate {}", env!("CARGO_PKG_VERSION")))

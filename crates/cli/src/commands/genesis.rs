@@ -50,7 +50,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Hash { file } => {
             let trust = found(context, file.as_deref())?;
             let hash = trust.ledger().to_string();
-            context.output.data(&json!({ "schema": "quorate.genesis.hash.v1", "ledger": hash }), || hash.clone());
+            context
+                .output
+                .data(&json!({ "schema": "quorate.genesis.hash.v1", "ledger": hash }), || hash.clone());
             Ok(())
         }
         Command::Check { file } => {
@@ -106,7 +108,8 @@ fn read_member(text: &str) -> Outcome<GenesisMember> {
 
 fn proves(key: PublicKey, member: &MemberFile, proof: &str) -> bool {
     let Ok(signature) = proof.parse::<Signature>() else { return false };
-    Ed25519Verifier.verify(&[Claim { key, message: member.signed_bytes(), signature, rule: Rule::Strict }]) == [true]
+    Ed25519Verifier.verify(&[Claim { key, message: member.signed_bytes(), signature, rule: Rule::Strict }])
+        == [true]
 }
 
 fn create(context: &Context, genesis: Genesis, out: &Path) -> Outcome {
@@ -116,8 +119,9 @@ fn create(context: &Context, genesis: Genesis, out: &Path) -> Outcome {
             .fix("choose another file: --out FILE; nothing is overwritten"));
     }
     let printed = genesis_file::print(&genesis);
-    let trust = TrustRoot::from_genesis(genesis)
-        .map_err(|error| Failure::new(ErrorCode::BadGenesis).what("the genesis is refused").why(error.to_string()))?;
+    let trust = TrustRoot::from_genesis(genesis).map_err(|error| {
+        Failure::new(ErrorCode::BadGenesis).what("the genesis is refused").why(error.to_string())
+    })?;
     std::fs::write(out, printed).map_err(|error| Failure::io(out, &error))?;
     let mut document = document(&trust);
     document["schema"] = json!("quorate.genesis.new.v1");
@@ -162,7 +166,12 @@ fn text(trust: &TrustRoot) -> String {
         format!("quorum   {}", trust.members().quorums().explain()),
     ];
     for member in &genesis.members {
-        lines.push(format!("member   {}  {}  {}", member.name, member.peer, public_key_to_text(&member.vote)));
+        lines.push(format!(
+            "member   {}  {}  {}",
+            member.name,
+            member.peer,
+            public_key_to_text(&member.vote)
+        ));
     }
     let registry = match genesis.registry {
         RegistryMode::Open => "any key may send transactions".to_owned(),

@@ -103,6 +103,8 @@ fn new_replica(context: &Context, dir: &Path, name: Option<&str>) -> Outcome {
         "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
     });
     context.output.data(&document, || member.vote.clone());
-    context.output.note(format!("give {} to whoever makes the genesis; keep the .pem files here", files[2].display()));
+    context
+        .output
+        .note(format!("give {} to whoever makes the genesis; keep the .pem files here", files[2].display()));
     Ok(())
 }

@@ -41,7 +41,10 @@ async fn change(context: &Context, how: &crate::args::Write, schema: &str, opera
 }
 
 fn absent(name: &str, place: &str) -> Failure {
-    Failure::new(ErrorCode::NotFound).what(format!("{name:?} is not set")).why(place.to_owned()).fix("check the key")
+    Failure::new(ErrorCode::NotFound)
+        .what(format!("{name:?} is not set"))
+        .why(place.to_owned())
+        .fix("check the key")
 }
 
 /// A read as a transaction: current at its place in the order, and proven.
@@ -54,7 +57,8 @@ async fn get_ordered(context: &Context, how: &crate::args::Write, name: &str) ->
         _ => return Err(Failure::new(ErrorCode::AnswerInvalid).what("the receipt has no value in it")),
     };
     let Some(found) = found else {
-        let place = format!("proven absent in block {} by {} members", verified.height, verified.signers.len());
+        let place =
+            format!("proven absent in block {} by {} members", verified.height, verified.signers.len());
         return Err(absent(name, &place));
     };
     let document = json!({
@@ -112,7 +116,8 @@ async fn list(context: &Context, prefix: String, limit: u32, keys_only: bool) ->
         .entries
         .iter()
         .map(|entry| {
-            let mut object = json!({ "key": bytes(&entry.key), "revision": revision(entry.height, entry.index) });
+            let mut object =
+                json!({ "key": bytes(&entry.key), "revision": revision(entry.height, entry.index) });
             if !keys_only {
                 object["value"] = bytes(&entry.value);
             }

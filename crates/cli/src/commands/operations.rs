@@ -49,7 +49,9 @@ impl OperationFile {
     fn read(self) -> Outcome<Operation> {
         Ok(match self {
             Self::Put { key, value } => Operation::Put { key: key.read()?, value: value.read()? },
-            Self::PutIfAbsent { key, value } => Operation::PutIfAbsent { key: key.read()?, value: value.read()? },
+            Self::PutIfAbsent { key, value } => {
+                Operation::PutIfAbsent { key: key.read()?, value: value.read()? }
+            }
             Self::Get { key } => Operation::Get { key: key.read()? },
             Self::Delete { key } => Operation::Delete { key: key.read()? },
             Self::Cas { key, expect, value } => Operation::Cas {

@@ -81,7 +81,12 @@ fn show(context: &Context, path: &Path) -> Outcome {
     context.output.data(&found, || {
         let mut lines = vec![
             format!("tx       {}", done.verified.id),
-            format!("block    {} index {}  {}", done.verified.height, done.verified.index, time(done.verified.time.0)),
+            format!(
+                "block    {} index {}  {}",
+                done.verified.height,
+                done.verified.index,
+                time(done.verified.time.0)
+            ),
             format!("ledger   {}", receipt.header.ledger),
             format!("sender   {}", quorate_crypto::public_key_to_text(&transaction.sender)),
             format!("signers  {}", done.verified.signers.len()),

@@ -22,7 +22,9 @@ pub(crate) async fn run(context: &Context) -> Outcome<u8> {
     let quorums = members.quorums();
     let voting = answers
         .iter()
-        .filter(|(_, answer)| answer.as_ref().is_ok_and(|status| matches!(status.state.as_str(), "normal" | "view-change")))
+        .filter(|(_, answer)| {
+            answer.as_ref().is_ok_and(|status| matches!(status.state.as_str(), "normal" | "view-change"))
+        })
         .count();
     // One gateway of many was asked: what it sees of its peers counts.
     let seen = answers
@@ -65,7 +67,13 @@ fn verdict(present: usize, quorums: &quorate_types::Quorums) -> (u8, String) {
     } else if present == needed && n > needed {
         (DEGRADED, format!("quorum {needed} of {n} present: commits flow, no further fault is tolerated now"))
     } else {
-        (0, format!("{present} of {n} replicas vote, commits need {needed}: {} more may fail", present - needed))
+        (
+            0,
+            format!(
+                "{present} of {n} replicas vote, commits need {needed}: {} more may fail",
+                present - needed
+            ),
+        )
     }
 }
 
@@ -101,7 +109,16 @@ fn document(endpoint: &str, answer: &Result<v1::Status, String>) -> Value {
 fn row(endpoint: &str, answer: &Result<v1::Status, String>) -> Vec<String> {
     let dash = || "-".to_owned();
     match answer {
-        Err(_) => vec![dash(), dash(), "unreachable".to_owned(), dash(), dash(), dash(), dash(), endpoint.to_owned()],
+        Err(_) => vec![
+            dash(),
+            dash(),
+            "unreachable".to_owned(),
+            dash(),
+            dash(),
+            dash(),
+            dash(),
+            endpoint.to_owned(),
+        ],
         Ok(status) => vec![
             status.node.clone(),
             if status.member == status.primary { "primary".to_owned() } else { "backup".to_owned() },

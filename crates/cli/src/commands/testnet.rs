@@ -17,7 +17,15 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(context: &Context, command: Command) -> Outcome<u8> {
     match command {
         Command::New {
-            dir, n, base_port, chain_name, address, open, faults, allow_crash_only, checkpoint_every,
+            dir,
+            n,
+            base_port,
+            chain_name,
+            address,
+            open,
+            faults,
+            allow_crash_only,
+            checkpoint_every,
         } => {
             let from_dir = || dir.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = chain_name.or_else(from_dir).unwrap_or_else(|| "testnet".to_owned());
@@ -67,7 +75,12 @@ fn new(context: &Context, dir: &Path, plan: &Plan) -> Outcome {
         "ledger": testnet.ledger, "arithmetic": arithmetic, "endpoints": testnet.endpoints(),
     });
     context.output.data(&document, || {
-        format!("made {} (ledger {})\n{arithmetic}\nnext: quorate testnet up {}", dir.display(), testnet.ledger, dir.display())
+        format!(
+            "made {} (ledger {})\n{arithmetic}\nnext: quorate testnet up {}",
+            dir.display(),
+            testnet.ledger,
+            dir.display()
+        )
     });
     Ok(())
 }
@@ -77,7 +90,8 @@ fn up(context: &Context, dir: &Path, detach: bool, wait: Duration, only: &[usize
     if detach {
         return up_detached(context, dir, wait, only).map(|()| 0);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
         let supervisor = Supervisor::start(dir, &testnet, only)?;
         context.output.note(format!("{} is starting; Ctrl-C stops it", testnet.name));
@@ -112,19 +126,23 @@ fn up_detached(context: &Context, dir: &Path, wait: Duration, only: &[usize]) ->
         command.arg("--only").arg(only.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    let mut child = command.spawn().map_err(|error| Failure::new(ErrorCode::Io).what(format!("setsid: {error}")))?;
+    let mut child =
+        command.spawn().map_err(|error| Failure::new(ErrorCode::Io).what(format!("setsid: {error}")))?;
     let deadline = Instant::now() + wait;
     while ask(dir, &Request::Status).is_err() {
         if let Ok(Some(_)) = child.try_wait() {
             let why = std::fs::read_to_string(&log_path).unwrap_or_default();
-            return Err(Failure::new(ErrorCode::Io).what("the supervisor ended at once").why(why.trim().to_owned()));
+            return Err(Failure::new(ErrorCode::Io)
+                .what("the supervisor ended at once")
+                .why(why.trim().to_owned()));
         }
         if Instant::now() > deadline {
             return Err(Failure::new(ErrorCode::NoQuorum).what("the supervisor does not answer"));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let quorum = only.is_empty();
     if quorum {
         runtime.block_on(ready(dir, wait))?;

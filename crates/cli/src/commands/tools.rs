@@ -33,7 +33,10 @@ pub(crate) fn explain(context: &Context, code: &str) -> Outcome {
     explained["schema"] = json!("quorate.explain.v1");
     let text = code.text();
     context.output.data(&explained, || {
-        format!("{}: {}\n  why: {}\n  fix: {}\n  exit code {}", text.code, text.what, text.why, text.fix, text.exit)
+        format!(
+            "{}: {}\n  why: {}\n  fix: {}\n  exit code {}",
+            text.code, text.what, text.why, text.fix, text.exit
+        )
     });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::args::Tx;
 use crate::commands::written::{
-    committed, document, fail_text, line, resubmit, save_receipt, to_hex, txid, with_progress, Committed,
+    Committed, committed, document, fail_text, line, resubmit, save_receipt, to_hex, txid, with_progress,
 };
 use crate::commands::{bench, operations};
 use crate::context::Context;
@@ -56,7 +56,8 @@ fn read_input(file: Option<&Path>) -> Outcome<String> {
 fn from_hex(text: &str) -> Outcome<SignedTransaction> {
     let refused = |why: String| Failure::input("--hex is no signed transaction", why);
     let bytes = hex::decode(text.trim()).map_err(|error| refused(error.to_string()))?;
-    let split = bytes.len().checked_sub(64).ok_or_else(|| refused("it is shorter than a signature".to_owned()))?;
+    let split =
+        bytes.len().checked_sub(64).ok_or_else(|| refused("it is shorter than a signature".to_owned()))?;
     let (signed, signature) = bytes.split_at(split);
     let transaction = Transaction::from_signed_bytes(signed).map_err(|error| refused(error.to_string()))?;
     let signature = quorate_types::Signature(signature.try_into().expect("64 bytes were split off"));
@@ -97,7 +98,12 @@ async fn status(context: &Context, id: &str, wait: bool, receipt: Option<&Path>)
                     None => "committed".to_owned(),
                     Some((reason, _)) => format!("failed ({})", fail_text(reason)),
                 };
-                format!("{word}  block {} index {}  {}", verified.height, verified.index, time(verified.time.0))
+                format!(
+                    "{word}  block {} index {}  {}",
+                    verified.height,
+                    verified.index,
+                    time(verified.time.0)
+                )
             });
             Ok(())
         }
@@ -143,14 +149,18 @@ fn operation_document(operation: &Operation) -> serde_json::Value {
         Operation::Cas { key, expected, value } => json!({
             "cas": { "key": bytes(key), "expect": expected.as_deref().map(bytes), "value": bytes(value) }
         }),
-        Operation::Append { topic, entry } => json!({ "append": { "topic": bytes(topic), "entry": bytes(entry) } }),
+        Operation::Append { topic, entry } => {
+            json!({ "append": { "topic": bytes(topic), "entry": bytes(entry) } })
+        }
     }
 }
 
 fn text(done: &Done) -> String {
     let transaction = &done.receipt.transaction.transaction;
     let verified = &done.verified;
-    let outcome = done.failure().map_or_else(|| "committed".to_owned(), |(why, _)| format!("failed: {}", fail_text(why)));
+    let outcome = done
+        .failure()
+        .map_or_else(|| "committed".to_owned(), |(why, _)| format!("failed: {}", fail_text(why)));
     let mut lines = vec![
         format!("txid         {}", verified.id),
         format!("outcome      {outcome}"),
@@ -186,7 +196,8 @@ async fn cancel(context: &Context, target: &[String]) -> Outcome {
     let (session, number) = match target {
         [session, number] => {
             let parse = |text: &String| {
-                text.parse::<u64>().map_err(|error| Failure::input(format!("{text:?} is no number"), error.to_string()))
+                text.parse::<u64>()
+                    .map_err(|error| Failure::input(format!("{text:?} is no number"), error.to_string()))
             };
             (SessionId::new(parse(session)?), Number::new(parse(number)?))
         }
@@ -206,7 +217,10 @@ async fn cancel(context: &Context, target: &[String]) -> Outcome {
     let outcome = with_progress(context, client.cancel(session, number)).await?;
     let committed = Committed { done: committed(outcome)?, took: start.elapsed() };
     context.output.data(&document("quorate.tx.cancel.v1", &committed.done), || {
-        format!("cancelled  session {session} number {number}: no other transaction can take it\n{}", line(&committed))
+        format!(
+            "cancelled  session {session} number {number}: no other transaction can take it\n{}",
+            line(&committed)
+        )
     });
     Ok(())
 }

@@ -43,7 +43,8 @@ pub(crate) async fn with_progress<T>(
     if context.output.quiet || !std::io::stderr().is_terminal() {
         return Ok(work.await?);
     }
-    for (after, text) in [(300, "waiting for a certificate..."), (2_700, "still waiting: see quorate status")] {
+    for (after, text) in [(300, "waiting for a certificate..."), (2_700, "still waiting: see quorate status")]
+    {
         tokio::select! {
             done = &mut work => return Ok(done?),
             () = tokio::time::sleep(Duration::from_millis(after)) => eprintln!("{text}"),
@@ -61,22 +62,30 @@ pub(crate) fn committed(outcome: quorate_client::Outcome) -> Outcome<Done> {
         Became::Failed(done) => Err(failed(&done, code.unwrap_or(ErrorCode::NotApplied))),
         Became::Superseded(done) => Err(Failure::new(ErrorCode::Superseded)
             .txid(done.verified.id)
-            .why(format!("transaction {} has its number, in block {}", done.verified.id, done.verified.height))
+            .why(format!(
+                "transaction {} has its number, in block {}",
+                done.verified.id, done.verified.height
+            ))
             .fix(format!("quorate tx show {}", done.verified.id))),
         Became::Rejected { id, code } => Err(Failure::new(code).txid(id)),
-        Became::Refused { id, code, gateways } => {
-            Err(Failure::new(code).txid(id).why(format!("{}; so say {}", code.text().why, gateways.join(", "))))
-        }
+        Became::Refused { id, code, gateways } => Err(Failure::new(code).txid(id).why(format!(
+            "{}; so say {}",
+            code.text().why,
+            gateways.join(", ")
+        ))),
         Became::Unknown { id, why } => Err(Failure::new(ErrorCode::Unknown)
             .what("unknown: no certificate came in time")
             .txid(id)
             .why(why)
-            .fix(format!("quorate tx status {id} --wait (sending the same transaction again cannot apply it twice)"))),
+            .fix(format!(
+                "quorate tx status {id} --wait (sending the same transaction again cannot apply it twice)"
+            ))),
     }
 }
 
 fn failed(done: &Done, code: ErrorCode) -> Failure {
-    let operations = Operations::from_payload(&done.receipt.transaction.transaction.payload).unwrap_or_default();
+    let operations =
+        Operations::from_payload(&done.receipt.transaction.transaction.payload).unwrap_or_default();
     let number = done.failure().map_or(0, |(_, operation)| operation as usize);
     let operation = operations.0.get(number);
     let place = format!("block {} index {}", done.verified.height, done.verified.index);
@@ -88,15 +97,16 @@ fn failed(done: &Done, code: ErrorCode) -> Failure {
     let failure = Failure::new(code).txid(done.verified.id);
     match operation {
         Some(quorate_client::Operation::Cas { key, expected, .. }) => {
-            let expected = expected.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("{:?}", shown(value)));
+            let expected =
+                expected.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("{:?}", shown(value)));
             failure
                 .what(format!("compare-and-set on {:?} did not match", shown(key)))
                 .why(format!("expected {expected}, {found} (decided in {place})"))
                 .fix(format!("read the new value and decide again: quorate kv get {}", shown(key)))
         }
-        Some(quorate_client::Operation::PutIfAbsent { key, .. }) => failure
-            .what(format!("{:?} is present", shown(key)))
-            .why(format!("{found} (decided in {place})")),
+        Some(quorate_client::Operation::PutIfAbsent { key, .. }) => {
+            failure.what(format!("{:?} is present", shown(key))).why(format!("{found} (decided in {place})"))
+        }
         _ => failure.why(format!("{} (operation {number}, {place})", code.text().why)),
     }
 }
@@ -179,7 +189,8 @@ pub(crate) fn void_text(reason: VoidReason) -> &'static str {
 
 /// Reads a transaction id.
 pub(crate) fn txid(text: &str) -> Outcome<TransactionId> {
-    text.parse().map_err(|_| Failure::input(format!("{text:?} is no transaction id"), "an id has 64 hex digits"))
+    text.parse()
+        .map_err(|_| Failure::input(format!("{text:?} is no transaction id"), "an id has 64 hex digits"))
 }
 
 /// `hex(signed bytes ‖ signature)`.

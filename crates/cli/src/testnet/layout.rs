@@ -54,8 +54,9 @@ impl Testnet {
                 .fix(format!("quorate testnet new {}", dir.display())),
             _ => Failure::io(&path, &error),
         })?;
-        let testnet: Self = toml::from_str(&text)
-            .map_err(|error| Failure::input(format!("{} cannot be read", path.display()), error.to_string()))?;
+        let testnet: Self = toml::from_str(&text).map_err(|error| {
+            Failure::input(format!("{} cannot be read", path.display()), error.to_string())
+        })?;
         if testnet.format != 1 {
             let what = format!("{} has format {}", path.display(), testnet.format);
             return Err(Failure::new(ErrorCode::StoreTooNew).what(what));
@@ -133,16 +134,18 @@ pub(crate) fn create(dir: &Path, plan: &Plan) -> Outcome<Testnet> {
             .fix("choose another directory; nothing is overwritten"));
     }
     let faults = plan.faults.unwrap_or(plan.n.saturating_sub(1) / 3);
-    Quorums::declared(plan.n, faults)
-        .map_err(|error| Failure::new(ErrorCode::BadGenesis).what("no such cluster").why(error.to_string()))?;
+    Quorums::declared(plan.n, faults).map_err(|error| {
+        Failure::new(ErrorCode::BadGenesis).what("no such cluster").why(error.to_string())
+    })?;
     let places = reserve(plan.address, plan.base_port, plan.n)?;
     let (client, operator) = (Ed25519Signer::generate(), Ed25519Signer::generate());
     let pair = |_| ReplicaKeys { vote: Ed25519Signer::generate(), transport: Ed25519Signer::generate() };
     let replicas: Vec<ReplicaKeys> = places.iter().map(pair).collect();
     let genesis = genesis(plan, faults, &places, &replicas, (&client, &operator));
     let text = genesis_file::print(&genesis);
-    let trust = TrustRoot::from_genesis(genesis)
-        .map_err(|error| Failure::new(ErrorCode::BadGenesis).what("the genesis is refused").why(error.to_string()))?;
+    let trust = TrustRoot::from_genesis(genesis).map_err(|error| {
+        Failure::new(ErrorCode::BadGenesis).what("the genesis is refused").why(error.to_string())
+    })?;
     make(&dir.join("keys"))?;
     save_key(&client, &dir.join("keys/client.pem"))?;
     save_key(&operator, &dir.join("keys/operator.pem"))?;

@@ -56,7 +56,8 @@ impl Supervisor {
         let path = dir.join("control.sock");
         let io = |error: std::io::Error| Failure::io(&path, &error);
         let _ = std::fs::remove_file(&path);
-        let socket = with_socket_path(dir, |path| UnixListener::bind(path)).and_then(|bound| bound).map_err(io)?;
+        let socket =
+            with_socket_path(dir, |path| UnixListener::bind(path)).and_then(|bound| bound).map_err(io)?;
         let replica = |name: &str| Replica {
             name: name.to_owned(),
             child: None,
@@ -146,7 +147,8 @@ impl Supervisor {
     async fn answer(&mut self, stream: UnixStream) -> bool {
         let (read, mut write) = stream.into_split();
         let mut line = String::new();
-        let asked = tokio::time::timeout(Duration::from_secs(2), BufReader::new(read).read_line(&mut line)).await;
+        let asked =
+            tokio::time::timeout(Duration::from_secs(2), BufReader::new(read).read_line(&mut line)).await;
         self.reap();
         let request = match asked {
             Ok(Ok(_)) => serde_json::from_str::<Request>(&line).map_err(|error| error.to_string()),
@@ -155,7 +157,7 @@ impl Supervisor {
         let mut down = false;
         let done = match request {
             Ok(Request::Status) => Ok(()),
-            Ok(Request::Signal { node, signal }) => self.signal(node, &signal),
+            Ok(Request::Signal { node, signal }) => self.signal(node, &signal).await,
             Ok(Request::Start { node }) => self.known(node).and_then(|()| self.spawn(node)),
             Ok(Request::Restart { node }) => self.restart(node).await,
             Ok(Request::Down) => {
@@ -179,17 +181,20 @@ impl Supervisor {
         }
     }
 
-    fn signal(&mut self, node: usize, name: &str) -> Result<(), String> {
+    async fn signal(&mut self, node: usize, name: &str) -> Result<(), String> {
         self.known(node)?;
         let replica = &mut self.replicas[node];
         let which: Signal = format!("SIG{name}").parse().map_err(|_| format!("{name} is no signal"))?;
         // Held by us and not waited for, so the pid is still this child's.
-        let pid = replica.child.as_ref().and_then(Child::id).ok_or_else(|| format!("{} is down", replica.name))?;
+        let pid =
+            replica.child.as_ref().and_then(Child::id).ok_or_else(|| format!("{} is down", replica.name))?;
         kill(Pid::from_raw(i32::try_from(pid).map_err(|error| error.to_string())?), which)
             .map_err(|error| error.to_string())?;
         match which {
             Signal::SIGSTOP => replica.paused = true,
             Signal::SIGCONT => replica.paused = false,
+            // Whoever asks next sees it gone.
+            Signal::SIGKILL => stop(replica).await,
             _ => {}
         }
         Ok(())

@@ -46,7 +46,8 @@ fn v1_to_v8_a_dead_primary_is_replaced() {
     assert_eq!(cluster.status(1).view.get(), 1);
     cluster.start(0);
     cluster.request(2, transaction(1, 2));
-    let done = cluster.run_until(Duration::from_secs(5), |cluster| (0..4).all(|member| cluster.executed(member) == 3));
+    let done = cluster
+        .run_until(Duration::from_secs(5), |cluster| (0..4).all(|member| cluster.executed(member) == 3));
     assert!(done, "{:?}", cluster.status(0));
     cluster.assert_safe();
 }
@@ -150,9 +151,13 @@ fn run_schedule(seed: u64) {
     cluster.request(0, last.clone());
     let executed = |cluster: &Cluster, member: u16| {
         let blocks = &cluster.nodes[usize::from(member)].blocks;
-        blocks.iter().filter_map(|block| block.2.as_ref()).any(|batch| batch.batch().transactions.contains(&last))
+        blocks
+            .iter()
+            .filter_map(|block| block.2.as_ref())
+            .any(|batch| batch.batch().transactions.contains(&last))
     };
-    let done = cluster.run_until(Duration::from_secs(60), |cluster| (0..n).all(|member| executed(cluster, member)));
+    let done =
+        cluster.run_until(Duration::from_secs(60), |cluster| (0..n).all(|member| executed(cluster, member)));
     if !done {
         for member in 0..n {
             eprintln!("{member}: {:?}", cluster.status(member));

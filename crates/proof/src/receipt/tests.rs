@@ -2,8 +2,8 @@ use super::*;
 use crate::genesis_file::tests::example;
 use quorate_crypto::{Ed25519Signer, MerkleTree, Signer};
 use quorate_types::{
-    CertificateKind, Digest, Epoch, Number, Operation, Operations, SessionId, Signature, Statement, Transaction,
-    VoidReason,
+    CertificateKind, Digest, Epoch, Number, Operation, Operations, SessionId, Signature, Statement,
+    Transaction, VoidReason,
 };
 
 fn trust() -> TrustRoot {
@@ -95,7 +95,9 @@ fn every_byte_of_a_receipt_file_is_bound() {
             bytes[at] ^= flip;
             let refused = match String::from_utf8(bytes) {
                 Err(_) => true,
-                Ok(flipped) => Receipt::from_json(&flipped).and_then(|receipt| receipt.verify(&trust)).is_err(),
+                Ok(flipped) => {
+                    Receipt::from_json(&flipped).and_then(|receipt| receipt.verify(&trust)).is_err()
+                }
             };
             assert!(refused, "byte {at} flipped by {flip:#x} is accepted");
         }

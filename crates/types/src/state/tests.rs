@@ -39,8 +39,5 @@ fn keys_of_different_kinds_never_meet() {
     assert_eq!(bytes.len(), keys.len());
     assert_eq!(StateKey::Kv(b"k").to_bytes(), [2, b'k', b'v', 1, b'k']);
     let review = StateKey::Review(LedgerTime(5), key, SessionId::new(6));
-    assert_eq!(
-        StateKey::review_from_bytes(&review.to_bytes()),
-        Ok((LedgerTime(5), key, SessionId::new(6)))
-    );
+    assert_eq!(StateKey::review_from_bytes(&review.to_bytes()), Ok((LedgerTime(5), key, SessionId::new(6))));
 }

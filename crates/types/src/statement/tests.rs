@@ -9,7 +9,12 @@ fn one_of_each() -> Vec<Statement> {
         Statement::Attest { seq, header: digest },
         Statement::Checkpoint { seq, header: digest },
         Statement::ViewChange { view, base: seq, base_proof: digest, prepared: digest },
-        Statement::NewView { view, chosen: vec![(ReplicaId::new(1), digest)], min: seq, proposals: vec![digest] },
+        Statement::NewView {
+            view,
+            chosen: vec![(ReplicaId::new(1), digest)],
+            min: seq,
+            proposals: vec![digest],
+        },
     ]
 }
 
@@ -34,8 +39,7 @@ fn m1_no_tag_is_a_prefix_of_another() {
         StatementKind::ALL.iter().map(|kind| [kind.tag().as_bytes(), &[0]].concat()).collect();
     for (at, statement) in one_of_each().iter().enumerate() {
         let bytes = statement.signed_bytes(&ledger, Epoch::ZERO);
-        let matching: Vec<usize> =
-            (0..tags.len()).filter(|index| bytes.starts_with(&tags[*index])).collect();
+        let matching: Vec<usize> = (0..tags.len()).filter(|index| bytes.starts_with(&tags[*index])).collect();
         assert_eq!(matching, vec![at]);
     }
 }
