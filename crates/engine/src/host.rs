@@ -242,7 +242,7 @@ impl<S: Signer> Host<S> {
             consumed: block.consumed.clone(),
             obligation: block.obligation,
         };
-        self.recent.add(block);
+        self.recent.add(block.sealed.clone());
         self.input(now, Input::Executed(execution), turn);
     }
 

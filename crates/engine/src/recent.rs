@@ -1,6 +1,6 @@
 //! Executed blocks and certificates of late: what outcomes and receipts are made of.
 
-use quorate_ledger::ExecutedBlock;
+use quorate_ledger::SealedBlock;
 use quorate_types::{BlockCertificate, Number, PublicKey, Seq, SessionId, TransactionId, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub id: TransactionId,
-    pub block: Arc<ExecutedBlock>,
+    pub block: Arc<SealedBlock>,
     pub index: u32,
     pub certificate: BlockCertificate,
 }
@@ -20,7 +20,7 @@ pub(crate) type Consumed = (PublicKey, SessionId, Number);
 /// The last [`limits::RECENT_BLOCKS`] blocks, and where the outcomes in them stand.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    blocks: BTreeMap<Seq, Arc<ExecutedBlock>>,
+    blocks: BTreeMap<Seq, Arc<SealedBlock>>,
     certificates: BTreeMap<Seq, BlockCertificate>,
     by_id: BTreeMap<TransactionId, (Seq, u32)>,
     by_number: BTreeMap<Consumed, (Seq, u32, TransactionId)>,
@@ -28,7 +28,7 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Adds a block. Void inclusions are no outcomes and are not found later (F4).
-    pub(crate) fn add(&mut self, block: Arc<ExecutedBlock>) {
+    pub(crate) fn add(&mut self, block: Arc<SealedBlock>) {
         let height = block.header.height;
         for (index, (id, signed, result)) in (0u32..).zip(block.transactions()) {
             if result.is_outcome() {

@@ -13,17 +13,18 @@ use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
 use quorate_codec::Caps;
-use quorate_crypto::{Cache, Ed25519Signer, Ed25519Verifier, KeyError, Signer, verify_all};
+use quorate_crypto::{Ed25519Signer, Ed25519Verifier, KeyError, Signer};
 use quorate_engine::{Host, HostConfig};
-use quorate_ledger::{LedgerError, Machine, StateStore, built_in_applications, genesis_header};
+use quorate_ledger::Machine;
 use quorate_network::{Network, NetworkError};
 use quorate_pbft::{Config, Recovered, Tuning};
 use quorate_proof::TrustRoot;
 use quorate_proof::genesis_file::{self, GenesisFileError};
+use quorate_storage::recovery::{RecoveryError, recover, replay};
 use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Identity, LogError, RealDisk, RedbStateStore, SegmentedLog,
 };
-use quorate_types::{ErrorCode, Members, Record, ReplicaId, Seq, StoreId};
+use quorate_types::{ErrorCode, Members, ReplicaId, StoreId};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -32,8 +33,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// Records verified in one call while the log is read.
-const RECORDS_PER_CALL: usize = 64;
 /// Turns that may wait for the log: the core thread waits beyond that.
 const LOG_QUEUE: usize = 1_024;
 
@@ -60,10 +59,8 @@ pub enum NodeError {
     Disk(std::io::Error),
     #[error("{0}")]
     State(String),
-    #[error("the store is damaged: {0}")]
-    Corrupt(String),
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Recovery(#[from] RecoveryError),
     #[error("{0}")]
     Network(#[from] NetworkError),
     #[error("cannot listen on TCP {0}: {1}")]
@@ -76,13 +73,15 @@ impl NodeError {
         match self {
             Self::Config(_) => ErrorCode::BadConfig,
             Self::Read(..) => ErrorCode::Io,
-            Self::GenesisFile(..) | Self::Genesis(..) | Self::Ledger(_) => ErrorCode::BadGenesis,
+            Self::GenesisFile(..) | Self::Genesis(..) | Self::Recovery(RecoveryError::Ledger(_)) => ErrorCode::BadGenesis,
             Self::Key(KeyError::Permissions(..)) => ErrorCode::Permissions,
             Self::Key(_) => ErrorCode::BadKey,
             Self::NotAMember { .. } => ErrorCode::NotAMember,
             Self::Directory(error) => error.code(),
-            Self::Log(LogError::Disk(_) | LogError::Poisoned) | Self::Disk(_) => ErrorCode::DiskFailed,
-            Self::Log(_) | Self::State(_) | Self::Corrupt(_) => ErrorCode::StoreCorrupt,
+            Self::Log(LogError::Disk(_) | LogError::Poisoned) | Self::Disk(_) | Self::Recovery(RecoveryError::Disk(_)) => {
+                ErrorCode::DiskFailed
+            }
+            Self::Log(_) | Self::State(_) | Self::Recovery(_) => ErrorCode::StoreCorrupt,
             Self::Network(NetworkError::Bind(..)) | Self::Listen(..) => ErrorCode::PortInUse,
             Self::Network(NetworkError::Identity(_)) => ErrorCode::BadKey,
         }
@@ -175,106 +174,11 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
     let blocks = BlockStore::open(block_disk, ledger).map_err(NodeError::Disk)?;
     let mut store =
         RedbStateStore::open(&directory.state()).map_err(|error| NodeError::State(error.to_string()))?;
-    let machine = replay(member, &blocks, &mut store)?;
-    let recovered = recover(member, found.records, &blocks, &machine)?;
+    let machine = replay(member.trust.genesis(), &blocks, &mut store, |store, block| {
+        store.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
+    })?;
+    let recovered = recover(member.trust.members(), &Ed25519Verifier, found.records, &blocks, &machine)?;
     Ok(Loaded { directory, log, blocks, store, machine, recovered })
-}
-
-/// The machine at the last intact block: the state of the last checkpoint and the blocks since (K1).
-fn replay(
-    member: &Member,
-    blocks: &BlockStore<RealDisk>,
-    store: &mut RedbStateStore,
-) -> Result<Machine, NodeError> {
-    let genesis = member.trust.genesis();
-    let stored = store.load().map_err(|error| NodeError::State(error.to_string()))?;
-    let header = match &stored {
-        None => None,
-        Some(stored) if stored.height == Seq::ZERO => Some(genesis_header(genesis)?),
-        Some(stored) => Some(blocks.header(stored.height).map_err(NodeError::Disk)?.ok_or_else(|| {
-            NodeError::Corrupt(format!("the state is of block {}, which is missing", stored.height))
-        })?),
-    };
-    let mut machine = match stored.zip(header) {
-        None => Machine::genesis(genesis, built_in_applications())?,
-        Some((stored, header)) => Machine::restore(genesis, built_in_applications(), stored, &header)?,
-    };
-    while machine.height() < blocks.tip() {
-        let height = machine.height().next();
-        let stored = blocks.block(height).map_err(NodeError::Disk)?;
-        let stored = stored.ok_or_else(|| NodeError::Corrupt(format!("block {height} is missing")))?;
-        let batch = stored.block.batch.clone().map(|batch| Arc::new(quorate_crypto::HashedBatch::new(batch)));
-        let executed = machine.execute(height, batch);
-        if executed.header != stored.block.header {
-            return Err(NodeError::Corrupt(format!("executing block {height} again gives another header")));
-        }
-        store.index_block(height, index_entries(height, executed.transactions()));
-    }
-    Ok(machine)
-}
-
-/// What the core is told: the verified log, and how far the blocks reach.
-fn recover(
-    member: &Member,
-    records: Vec<Record>,
-    blocks: &BlockStore<RealDisk>,
-    machine: &Machine,
-) -> Result<Recovered, NodeError> {
-    let stable = records.iter().fold(Seq::ZERO, |stable, record| match record {
-        Record::Anchor { stable: proof, .. } => stable.max(proof.base()),
-        Record::Stable(certificate) => stable.max(certificate.height),
-        _ => stable,
-    });
-    if machine.height() < stable {
-        let tip = machine.height();
-        return Err(NodeError::Corrupt(format!(
-            "checkpoint {stable} is stable, but the blocks end at {tip}"
-        )));
-    }
-    let verified = verify_records(member.trust.members(), records)?;
-    let first = stable.min(blocks.certified()).next();
-    let (mut batches, mut headers) = (Vec::new(), Vec::new());
-    let mut height = first;
-    // The stable checkpoint's own header is compared too (K4).
-    if first > Seq::new(1) {
-        height = first.previous();
-    }
-    while height <= machine.height() {
-        if let Some(header) = blocks.header(height).map_err(NodeError::Disk)? {
-            headers.push((height, quorate_crypto::header_hash(&header)));
-            if height > stable {
-                batches.push((height, header.batch_digest));
-            }
-        }
-        height = height.next();
-    }
-    let state = machine.snapshot();
-    Ok(Recovered {
-        records: verified,
-        executed: (state.height(), state.header_hash(), state.time()),
-        batches,
-        certified: blocks.certified().min(machine.height()),
-        headers,
-        obligation: machine.obligation(),
-    })
-}
-
-/// The own log goes through the one way in, like everything else; its digests are recomputed there (M3).
-fn verify_records(
-    members: &Members,
-    records: Vec<Record>,
-) -> Result<Vec<quorate_crypto::Verified<quorate_crypto::CheckedRecord>>, NodeError> {
-    let cache = Cache::new(1 << 16);
-    let mut verified = Vec::with_capacity(records.len());
-    let mut records = records.into_iter().peekable();
-    while records.peek().is_some() {
-        let some: Vec<Record> = records.by_ref().take(RECORDS_PER_CALL).collect();
-        for result in verify_all(members, &Ed25519Verifier, &cache, some) {
-            let refused = |why| NodeError::Corrupt(format!("a record of the log does not verify: {why}"));
-            verified.push(result.map_err(refused)?);
-        }
-    }
-    Ok(verified)
 }
 
 /// A node that runs; dropping it does not stop it.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Outbox {
+    /// Recorded after the compaction, if there is one.
     records: Vec<Record>,
-    /// Replaces everything recorded before it, this turn's records included.
+    /// Replaces everything recorded before it.
     compaction: Option<Vec<Record>>,
     effects: Vec<Effect>,
 }
@@ -135,17 +136,13 @@ pub fn release<L: Log>(log: &mut L, outboxes: Vec<Outbox>) -> Result<Vec<Effect>
     let mut effects = Vec::new();
     let mut unsynced = false;
     for outbox in outboxes {
-        match outbox.compaction {
-            Some(records) => {
-                log.compact(&records)?;
-                unsynced = false;
-            }
-            None => {
-                for record in &outbox.records {
-                    log.append(record)?;
-                    unsynced = true;
-                }
-            }
+        if let Some(records) = outbox.compaction {
+            log.compact(&records)?;
+            unsynced = false;
+        }
+        for record in &outbox.records {
+            log.append(record)?;
+            unsynced = true;
         }
         effects.extend(outbox.effects);
     }
@@ -181,7 +178,9 @@ impl Outbox {
         self.records.push(record);
     }
 
+    /// What this turn recorded so far is part of what replaces it.
     pub(crate) fn compact(&mut self, records: Vec<Record>) {
+        self.records.clear();
         self.compaction = Some(records);
     }
 
@@ -197,3 +196,6 @@ impl Outbox {
         self.effects.push(Effect::Report(report));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,21 @@
-//! Seeded simulation of whole Quorate clusters.
+//! Seeded simulation of whole Quorate clusters: the real engine, ledger and storage over virtual time, a virtual network
+//! and virtual disks.
+//!
+//! - [`Cluster`] is the world: replicas, messages in flight, a clock. Nothing in it depends on the machine it runs on.
+//! - [`seed`] draws a configuration from a number, runs it through a phase of faults and a phase of healing, and judges it.
+//! - [`scenario`] runs a script by hand and records what happened, for tests that are data.
+//! - [`checkers`] say what must hold, one property a file.
+
+pub mod checkers;
+mod clients;
+pub mod cluster;
+mod link;
+mod random;
+mod replica;
+pub mod scenario;
+mod scheme;
+pub mod seed;
+
+pub use cluster::{Cluster, Setup};
+pub use random::Random;
+pub use seed::{Failure, Report, run_seed};

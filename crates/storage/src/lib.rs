@@ -9,6 +9,7 @@ pub mod disk;
 mod frame;
 pub mod index;
 pub mod log;
+pub mod recovery;
 pub mod simulated;
 pub mod state;
 

@@ -1,0 +1,66 @@
+//! Runs seeds of the simulator: `quorate-sim [--from SEED] [--count N] [--seed SEED]`.
+
+use quorate_simulator::run_seed;
+use std::process::ExitCode;
+
+/// What was asked for.
+struct Options {
+    from: u64,
+    count: u64,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { from: 0, count: 200 };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+        let number: u64 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
+        match name.as_str() {
+            "--from" => options.from = number,
+            "--count" => options.count = number,
+            "--seed" => options = Options { from: number, count: 1 },
+            _ => return Err(format!("unknown option {name}: quorate-sim [--from SEED] [--count N] [--seed SEED]")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("error: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut heights = Vec::new();
+    let (mut view_changes, mut crashes, mut catch_ups, mut answered, mut events) = (0, 0, 0, 0, 0);
+    for seed in options.from..options.from + options.count {
+        match run_seed(seed) {
+            Ok(report) => {
+                if options.count == 1 {
+                    println!("{report:#?}");
+                }
+                heights.push(report.height);
+                view_changes += u64::from(report.view_changes > 0);
+                crashes += u64::from(report.crashes > 0);
+                catch_ups += u64::from(report.catch_ups > 0);
+                answered += report.answered;
+                events += report.events;
+            }
+            Err(failure) => {
+                eprintln!("seed {seed} fails: {}: {}", failure.violation.property, failure.violation.what);
+                eprintln!("replay: quorate-sim --seed {seed}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    heights.sort_unstable();
+    let median = heights.get(heights.len() / 2).copied().unwrap_or(0);
+    println!(
+        "{} seeds passed: median {median} blocks, {view_changes} with a view change, {crashes} with a crash, \
+         {catch_ups} with a catch-up, {answered} outcomes, {events} events",
+        heights.len()
+    );
+    ExitCode::SUCCESS
+}

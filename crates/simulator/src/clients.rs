@@ -1,0 +1,126 @@
+//! Clients: each keeps some transactions under way, sends them again elsewhere while no outcome comes, and now and then
+//! misbehaves within its rights.
+
+use crate::cluster::Cluster;
+use crate::random::Random;
+use quorate_engine::Answer;
+use quorate_types::{ErrorCode, Operation, Operations, ReplicaId, SignedTransaction};
+use std::collections::BTreeMap;
+
+/// A transaction whose client waits.
+#[derive(Clone, Debug)]
+struct Waiting {
+    transaction: SignedTransaction,
+    /// Virtual time of the next attempt.
+    again: u64,
+}
+
+/// All clients of a run.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    count: usize,
+    under_way: usize,
+    next: Vec<u64>,
+    waiting: BTreeMap<(usize, u64, u8), Waiting>,
+    tokens: BTreeMap<u64, (usize, u64, u8)>,
+    /// Of a thousand new transactions, so many have a rival with the same number (adversary 43).
+    rivals: u64,
+    pub(crate) answered: u64,
+    pub(crate) stopped: bool,
+}
+
+impl Clients {
+    pub(crate) fn new(count: usize, under_way: usize, rivals: u64) -> Self {
+        Self {
+            count,
+            under_way,
+            next: vec![0; count],
+            waiting: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            rivals,
+            answered: 0,
+            stopped: false,
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Takes answers, starts new transactions, repeats old ones.
+    pub(crate) fn act(&mut self, cluster: &mut Cluster) {
+        while let Some((token, answer)) = cluster.answers.pop_front() {
+            self.on_answer(cluster, token, &answer);
+        }
+        for client in 0..self.count {
+            let busy = self.waiting.range((client, 0, 0)..=(client, u64::MAX, u8::MAX)).count();
+            if !self.stopped && busy < self.under_way && cluster.random.permille(300) {
+                self.start(cluster, client);
+            }
+        }
+        let now = cluster.now();
+        let due: Vec<_> =
+            self.waiting.iter().filter(|(_, waiting)| waiting.again <= now).map(|(key, _)| *key).collect();
+        for key in due {
+            self.send(cluster, key);
+        }
+    }
+
+    fn start(&mut self, cluster: &mut Cluster, client: usize) {
+        let number = self.next[client];
+        self.next[client] += 1;
+        let rivals = if cluster.random.permille(self.rivals) { 2 } else { 1 };
+        for rival in 0..rivals {
+            let operations = operations(&mut cluster.random, client, number, rival);
+            let transaction = cluster.transaction(client, (1, number), 1_800_000, &operations);
+            let again = cluster.now();
+            self.waiting.insert((client, number, rival), Waiting { transaction, again });
+        }
+    }
+
+    fn send(&mut self, cluster: &mut Cluster, key: (usize, u64, u8)) {
+        let n = cluster.members().count();
+        let gateway = ReplicaId::new(u16::try_from(cluster.random.below(u64::from(n))).unwrap_or(0));
+        let pause = cluster.random.between(300_000, 1_200_000);
+        let Some(waiting) = self.waiting.get_mut(&key) else { return };
+        waiting.again = cluster.now() + pause;
+        if cluster.is_up(gateway) {
+            let token = cluster.submit(gateway, waiting.transaction.clone());
+            self.tokens.insert(token, key);
+        }
+    }
+
+    fn on_answer(&mut self, cluster: &mut Cluster, token: u64, answer: &Answer) {
+        let Some(key) = self.tokens.remove(&token) else { return };
+        let Some(waiting) = self.waiting.get_mut(&key) else { return };
+        cluster.checkers.answered(&waiting.transaction, answer);
+        match answer {
+            Answer::Outcome(_) | Answer::Superseded(_) => {
+                self.waiting.remove(&key);
+                self.answered += 1;
+            }
+            // A rival took the number and its block is no longer among the recent ones: the question is decided.
+            Answer::Refused(refusal) if refusal.code == ErrorCode::NumberUsed => {
+                waiting.again = cluster.now() + 2_000_000;
+            }
+            Answer::Refused(refusal) => {
+                waiting.again = cluster.now() + u64::from(refusal.retry_after_ms.max(100)) * 1_000;
+            }
+        }
+    }
+}
+
+/// Reads and writes of a few shared keys, so that the order shows in the results.
+fn operations(random: &mut Random, client: usize, number: u64, rival: u8) -> Operations {
+    let key = |random: &mut Random| format!("key{}", random.below(4)).into_bytes();
+    let value = format!("{client}/{number}/{rival}").into_bytes();
+    let operation = match random.below(6) {
+        0 => Operation::Get { key: key(random) },
+        1 => Operation::Delete { key: key(random) },
+        2 => Operation::PutIfAbsent { key: key(random), value },
+        3 => Operation::Cas { key: key(random), expected: None, value },
+        4 => Operation::Append { topic: b"log".to_vec(), entry: value },
+        _ => Operation::Put { key: key(random), value },
+    };
+    Operations(vec![operation])
+}

@@ -1,0 +1,134 @@
+//! From what is on disk to a machine and a core that go on where they were. The node and the simulator call the same.
+
+use crate::blocks::BlockStore;
+use crate::disk::Disk;
+use quorate_crypto::{Cache, CheckedRecord, HashedBatch, Verified, Verifier, header_hash, verify_all};
+use quorate_ledger::{ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header};
+use quorate_pbft::Recovered;
+use quorate_types::{Genesis, Members, Record, Seq};
+use std::sync::Arc;
+
+/// Records verified in one call.
+const RECORDS_PER_CALL: usize = 64;
+
+/// Why what is on disk cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    #[error("{0}")]
+    Disk(#[from] std::io::Error),
+    #[error("{0}")]
+    State(String),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// What is there contradicts itself: this was not left by a crash.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// The machine at the last intact block: the state of the last checkpoint and the blocks since (K1). `on_block` sees each
+/// block that is executed again, for indexes that are written behind.
+///
+/// # Errors
+/// If a store cannot be read, or executing a block again gives another header.
+pub fn replay<D: Disk, S: StateStore>(
+    genesis: &Genesis,
+    blocks: &BlockStore<D>,
+    store: &mut S,
+    mut on_block: impl FnMut(&mut S, &ExecutedBlock),
+) -> Result<Machine, RecoveryError> {
+    let stored = store.load().map_err(|error| RecoveryError::State(error.to_string()))?;
+    let header = match &stored {
+        None => None,
+        Some(stored) if stored.height == Seq::ZERO => Some(genesis_header(genesis)?),
+        Some(stored) => Some(blocks.header(stored.height)?.ok_or_else(|| {
+            RecoveryError::Corrupt(format!("the state is of block {}, which is missing", stored.height))
+        })?),
+    };
+    let mut machine = match stored.zip(header) {
+        None => Machine::genesis(genesis, built_in_applications())?,
+        Some((stored, header)) => Machine::restore(genesis, built_in_applications(), stored, &header)?,
+    };
+    while machine.height() < blocks.tip() {
+        let height = machine.height().next();
+        let missing = || RecoveryError::Corrupt(format!("block {height} is missing"));
+        let stored = blocks.block(height)?.ok_or_else(missing)?;
+        let batch = stored.block.batch.clone().map(|batch| Arc::new(HashedBatch::new(batch)));
+        let executed = machine.execute(height, batch);
+        if executed.header != stored.block.header {
+            let why = format!("executing block {height} again gives another header");
+            return Err(RecoveryError::Corrupt(why));
+        }
+        on_block(store, &executed);
+    }
+    Ok(machine)
+}
+
+/// What the core is told: the verified log, and how far the blocks reach.
+///
+/// # Errors
+/// If a record does not verify, or a checkpoint is stable whose blocks are missing.
+pub fn recover<D: Disk>(
+    members: &Members,
+    verifier: &dyn Verifier,
+    records: Vec<Record>,
+    blocks: &BlockStore<D>,
+    machine: &Machine,
+) -> Result<Recovered, RecoveryError> {
+    let stable = stable_of(&records);
+    if machine.height() < stable {
+        let tip = machine.height();
+        let why = format!("checkpoint {stable} is stable, but the blocks end at {tip}");
+        return Err(RecoveryError::Corrupt(why));
+    }
+    let verified = verify_records(members, verifier, records)?;
+    let first = stable.min(blocks.certified()).next();
+    let (mut batches, mut headers) = (Vec::new(), Vec::new());
+    // The stable checkpoint's own header is compared too (K4).
+    let mut height = if first > Seq::new(1) { first.previous() } else { first };
+    while height <= machine.height() {
+        if let Some(header) = blocks.header(height)? {
+            headers.push((height, header_hash(&header)));
+            if height > stable {
+                batches.push((height, header.batch_digest));
+            }
+        }
+        height = height.next();
+    }
+    let state = machine.snapshot();
+    Ok(Recovered {
+        records: verified,
+        executed: (state.height(), state.header_hash(), state.time()),
+        batches,
+        certified: blocks.certified().min(machine.height()),
+        headers,
+        obligation: machine.obligation(),
+    })
+}
+
+/// The highest checkpoint that the log calls stable.
+fn stable_of(records: &[Record]) -> Seq {
+    records.iter().fold(Seq::ZERO, |stable, record| match record {
+        Record::Anchor { stable: proof, .. } => stable.max(proof.base()),
+        Record::Stable(certificate) => stable.max(certificate.height),
+        _ => stable,
+    })
+}
+
+/// The own log goes through the one way in, like everything else; its digests are recomputed there (M3).
+fn verify_records(
+    members: &Members,
+    verifier: &dyn Verifier,
+    records: Vec<Record>,
+) -> Result<Vec<Verified<CheckedRecord>>, RecoveryError> {
+    let cache = Cache::new(1 << 16);
+    let mut verified = Vec::with_capacity(records.len());
+    let mut records = records.into_iter().peekable();
+    while records.peek().is_some() {
+        let some: Vec<Record> = records.by_ref().take(RECORDS_PER_CALL).collect();
+        for result in verify_all(members, verifier, &cache, some) {
+            let refused = |why| RecoveryError::Corrupt(format!("a record of the log does not verify: {why}"));
+            verified.push(result.map_err(refused)?);
+        }
+    }
+    Ok(verified)
+}
