@@ -13,6 +13,7 @@ use quorate_engine::{Answer, Event, receipt};
 use quorate_pbft::Phase;
 use quorate_proof::Receipt;
 use quorate_storage::StoredBlock;
+use quorate_storage::index::number_key;
 use quorate_types::{
     BlockCertificate, ErrorCode, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
 };
@@ -31,6 +32,12 @@ pub(crate) struct Service {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verify: VerifyQueue,
     pub(crate) core: Sender<CoreInput>,
+}
+
+/// A transaction on its way: its id, and the index key of its number.
+struct Submitted {
+    id: TransactionId,
+    number: Vec<u8>,
 }
 
 type OutcomeStream = Pin<Box<dyn Stream<Item = Result<v1::Outcome, Status>> + Send>>;
@@ -94,7 +101,7 @@ impl Service {
         &self,
         wire: Option<v1::Transaction>,
         to: &mpsc::Sender<(u64, Answer)>,
-    ) -> Result<(TransactionId, u64), v1::Outcome> {
+    ) -> Result<(Submitted, u64), v1::Outcome> {
         let malformed = || refused(TransactionId([0; 32]), ErrorCode::MalformedTransaction, 0);
         let Some(Ok(transaction)) = wire.map(transaction_from) else { return Err(malformed()) };
         let id = transaction_id(&transaction.transaction);
@@ -105,13 +112,45 @@ impl Service {
         if !transaction.transaction.within_limits(parameters.max_transaction_bytes) {
             return Err(refused(id, ErrorCode::TooLarge, 0));
         }
+        let number = {
+            let transaction = &transaction.transaction;
+            number_key(&transaction.sender, transaction.session, transaction.number)
+        };
         let token = self.shared.waiters.register(to.clone());
         if self.verify.try_push(Unverified::Transaction { token, transaction }).is_err() {
             self.shared.waiters.forget(token);
             self.shared.metrics.refused("busy");
             return Err(refused(id, ErrorCode::Busy, 50));
         }
-        Ok((id, token))
+        Ok((Submitted { id, number }, token))
+    }
+
+    /// What a client is told. The core remembers outcomes of late; before it refuses what an older block decided, the store
+    /// is asked.
+    fn settle(&self, submitted: &Submitted, answer: &Answer) -> v1::Outcome {
+        let id = submitted.id;
+        let Answer::Refused(refusal) = answer else { return answered(id, answer) };
+        if matches!(refusal.code, ErrorCode::Busy | ErrorCode::NotReady) {
+            return answered(id, answer);
+        }
+        match with(&self.shared.store, |store| store.number(&submitted.number)) {
+            Ok(None) => answered(id, answer),
+            Ok(Some((height, index))) => match self.receipt_at(height, index) {
+                Ok(Some(receipt)) => {
+                    let of_this = transaction_id(&receipt.transaction.transaction) == id;
+                    let receipt = receipt_to(&receipt);
+                    let result = if of_this {
+                        v1::outcome::Result::Receipt(receipt)
+                    } else {
+                        v1::outcome::Result::Superseded(receipt)
+                    };
+                    v1::Outcome { txid: id.0.to_vec(), result: Some(result) }
+                }
+                // Decided, but not certified here yet.
+                _ => refused(id, ErrorCode::Busy, 100),
+            },
+            Err(_) => refused(id, ErrorCode::NotReady, 100),
+        }
     }
 
     fn forget(&self, token: u64) {
@@ -121,8 +160,13 @@ impl Service {
 
     /// The outcome of a transaction whose block is stored and certified.
     fn stored_outcome(&self, id: &TransactionId) -> Result<Option<Receipt>, Status> {
-        let place = with(&self.shared.store, |store| store.transaction(id))?;
-        let Some((height, index)) = place else { return Ok(None) };
+        match with(&self.shared.store, |store| store.transaction(id))? {
+            Some((height, index)) => self.receipt_at(height, index),
+            None => Ok(None),
+        }
+    }
+
+    fn receipt_at(&self, height: Seq, index: u32) -> Result<Option<Receipt>, Status> {
         let (stored, certificate) = self.block(height)?;
         Ok(stored
             .zip(certificate)
@@ -286,8 +330,8 @@ impl Ledger for Service {
                 tokio::select! {
                     next = incoming.next(), if open && in_flight.len() < limits::SUBMITS_IN_FLIGHT => match next {
                         Some(Ok(request)) => match service.submit(request.tx, &answers) {
-                            Ok((id, token)) => {
-                                in_flight.insert(token, id);
+                            Ok((submitted, token)) => {
+                                in_flight.insert(token, submitted);
                             }
                             Err(outcome) => {
                                 if outcomes.send(Ok(outcome)).await.is_err() {
@@ -298,8 +342,8 @@ impl Ledger for Service {
                         _ => open = false,
                     },
                     Some((token, answer)) = answered_tokens.recv() => {
-                        if let Some(id) = in_flight.remove(&token)
-                            && outcomes.send(Ok(answered(id, &answer))).await.is_err()
+                        if let Some(submitted) = in_flight.remove(&token)
+                            && outcomes.send(Ok(service.settle(&submitted, &answer))).await.is_err()
                         {
                             break;
                         }
@@ -321,16 +365,16 @@ impl Ledger for Service {
     ) -> Result<Response<v1::Outcome>, Status> {
         let request = request.into_inner();
         let (sender, mut receiver) = mpsc::channel(1);
-        let (id, token) = match self.submit(request.tx, &sender) {
+        let (submitted, token) = match self.submit(request.tx, &sender) {
             Ok(accepted) => accepted,
             Err(outcome) => return Ok(Response::new(outcome)),
         };
         let wait = Duration::from_millis(u64::from(request.wait_ms)).min(LONGEST_WAIT);
         let outcome = match tokio::time::timeout(wait, receiver.recv()).await {
-            Ok(Some((_, answer))) => answered(id, &answer),
+            Ok(Some((_, answer))) => self.settle(&submitted, &answer),
             _ => {
                 self.forget(token);
-                unknown(id, "no certificate came in time")
+                unknown(submitted.id, "no certificate came in time")
             }
         };
         Ok(Response::new(outcome))

@@ -73,14 +73,16 @@ impl NodeError {
         match self {
             Self::Config(_) => ErrorCode::BadConfig,
             Self::Read(..) => ErrorCode::Io,
-            Self::GenesisFile(..) | Self::Genesis(..) | Self::Recovery(RecoveryError::Ledger(_)) => ErrorCode::BadGenesis,
+            Self::GenesisFile(..) | Self::Genesis(..) | Self::Recovery(RecoveryError::Ledger(_)) => {
+                ErrorCode::BadGenesis
+            }
             Self::Key(KeyError::Permissions(..)) => ErrorCode::Permissions,
             Self::Key(_) => ErrorCode::BadKey,
             Self::NotAMember { .. } => ErrorCode::NotAMember,
             Self::Directory(error) => error.code(),
-            Self::Log(LogError::Disk(_) | LogError::Poisoned) | Self::Disk(_) | Self::Recovery(RecoveryError::Disk(_)) => {
-                ErrorCode::DiskFailed
-            }
+            Self::Log(LogError::Disk(_) | LogError::Poisoned)
+            | Self::Disk(_)
+            | Self::Recovery(RecoveryError::Disk(_)) => ErrorCode::DiskFailed,
             Self::Log(_) | Self::State(_) | Self::Recovery(_) => ErrorCode::StoreCorrupt,
             Self::Network(NetworkError::Bind(..)) | Self::Listen(..) => ErrorCode::PortInUse,
             Self::Network(NetworkError::Identity(_)) => ErrorCode::BadKey,

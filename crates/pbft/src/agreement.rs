@@ -383,7 +383,10 @@ impl<S: Signer> Replica<S> {
         }
         for seq in wanting {
             self.hold_body(seq, batch.clone());
-            self.view_changes.wanted_bodies.remove(&seq);
+            // What cannot be held is not asked for again: each answer would lead to the next question.
+            if self.slots.get(&seq).is_some_and(|slot| slot.bodies.contains_key(&digest)) {
+                self.view_changes.wanted_bodies.remove(&seq);
+            }
             self.prepare_reproposed(now, seq, out);
             self.advance(seq, out);
         }

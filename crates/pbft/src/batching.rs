@@ -11,6 +11,8 @@ impl<S: Signer> Replica<S> {
     /// N1: proposes while fewer than DEPTH own slots are uncommitted and something waits. No delay timer: what
     /// arrives meanwhile gathers.
     pub(crate) fn propose(&mut self, now: Now, out: &mut Outbox) {
+        // Blocks of a later view may have come before its NEW-VIEW: slots that are decided need no proposal.
+        self.next_proposal = self.next_proposal.max(self.delivered.next());
         while self.may_propose() && self.custody.has_ready() {
             let seq = self.next_proposal;
             let parameters = &self.config.parameters;
@@ -36,7 +38,7 @@ impl<S: Signer> Replica<S> {
     fn uncommitted_proposals(&self) -> u64 {
         let first = self.delivered.next();
         let undecided =
-            self.slots.range(first..self.next_proposal).filter(|(_, slot)| slot.decided.is_none());
+            self.slots.range(first..self.next_proposal.max(first)).filter(|(_, slot)| slot.decided.is_none());
         undecided.count() as u64
     }
 

@@ -1,6 +1,7 @@
 //! What follows from VIEW-CHANGEs: pure functions of signed statements (V3, V7, V8).
 
 use quorate_crypto::null_batch_digest;
+use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, CertificateKind, Digest, Epoch, Members, Parameters, PreparedCertificate, ReplicaId, Seq,
     Statement, View, ViewChange,
@@ -66,7 +67,7 @@ pub(crate) fn conclude(view_changes: &[Arc<ViewChange>]) -> Conclusion {
     for entry in view_changes.iter().flat_map(|view_change| &view_change.prepared) {
         if entry.seq > min.base() {
             let best = highest.entry(entry.seq).or_insert((entry.view, entry.digest));
-            if entry.view > best.0 {
+            if (entry.view > best.0) != mutant("m2") {
                 *best = (entry.view, entry.digest);
             }
         }

@@ -25,6 +25,8 @@ pub(crate) struct Peers {
     status: BTreeMap<ReplicaId, Status>,
     /// When each was last sent repairs.
     repaired: BTreeMap<ReplicaId, Monotonic>,
+    /// When certified blocks were last sent to each without being asked for.
+    supplied: BTreeMap<ReplicaId, Monotonic>,
     /// Messages of views or slots not yet reached, few for each peer (R2).
     future: BTreeMap<ReplicaId, VecDeque<CheckedMessage>>,
     /// The highest PRE-PREPARE, PREPARE or COMMIT of each, for its HELLO (D6).
@@ -56,9 +58,15 @@ impl Peers {
 impl<S: Signer> Replica<S> {
     /// Where this replica stands, as its peers are told (R1).
     pub(crate) fn own_status(&self) -> Status {
-        let first = self.executed.next();
-        let end = first.plus(limits::STATUS_SLOTS as u64);
-        let slots = self.slots.range(first..end).map(|(seq, slot)| self.slot_status(*seq, slot)).collect();
+        let end = self.executed.next().plus(limits::STATUS_SLOTS as u64);
+        let open = |(seq, slot): &(&Seq, &Slot)| **seq > self.executed || self.owes_commit(**seq, slot);
+        let slots = self
+            .slots
+            .range(..end)
+            .filter(open)
+            .take(limits::STATUS_SLOTS)
+            .map(|(seq, slot)| self.slot_status(*seq, slot))
+            .collect();
         let next_checkpoint = self.checkpoints.tallies.values().next();
         let next_attest = self.attestations.tallies.get(&self.attestations.certified().next());
         Status {
@@ -75,6 +83,13 @@ impl<S: Signer> Replica<S> {
             checkpoints: next_checkpoint.map_or(0, |tally| bitmap(tally.keys().copied())),
             attests: next_attest.map_or(0, |tally| bitmap(tally.keys().copied())),
         }
+    }
+
+    /// N9: a slot that was executed in an older view and is re-proposed in this one. Others may need this replica's COMMIT
+    /// to execute it, and it needs their PREPAREs for that.
+    fn owes_commit(&self, seq: Seq, slot: &Slot) -> bool {
+        let prepared = slot.prepared.as_ref().is_some_and(|certificate| certificate.view == self.view);
+        self.active && !prepared && self.is_reproposed(seq)
     }
 
     fn slot_status(&self, seq: Seq, slot: &Slot) -> SlotStatus {
@@ -107,6 +122,7 @@ impl<S: Signer> Replica<S> {
             return true;
         }
         let open = self.executed < self.highest_proposed()
+            || self.slots.range(..=self.executed).any(|(seq, slot)| self.owes_commit(*seq, slot))
             || self.custody.len() > 0
             || self.attestations.certified() < self.executed
             || !self.checkpoints.tallies.is_empty();
@@ -161,7 +177,7 @@ impl<S: Signer> Replica<S> {
         self.repair_view(from, &status, out);
         self.repair_checkpoint(from, &status, out);
         self.repair_slots(from, &status, out);
-        self.repair_attests(from, &status, out);
+        self.repair_attests(now, from, &status, out);
         Verdict::Accepted
     }
 
@@ -204,7 +220,9 @@ impl<S: Signer> Replica<S> {
         let mut budget = self.config.tuning.repair_bytes;
         let first = status.executed.next();
         let end = first.plus(limits::STATUS_SLOTS as u64);
-        for (seq, slot) in self.slots.range(first..end) {
+        let owed = status.slots.iter().map(|held| held.seq).filter(|seq| *seq < first);
+        let owed = owed.filter_map(|seq| self.slots.get_key_value(&seq));
+        for (seq, slot) in owed.chain(self.slots.range(first..end)) {
             let held = status.slots.iter().find(|held| held.seq == *seq);
             let spent = self.repair_slot(to, status, *seq, slot, held, out);
             if spent >= budget {
@@ -224,8 +242,11 @@ impl<S: Signer> Replica<S> {
         out: &mut Outbox,
     ) -> usize {
         const STATEMENT: usize = 256;
-        if held.is_some_and(|held| held.committed) {
-            return 0;
+        let same_view = status.view == self.view && status.active && self.active && self.can_vote();
+        if let Some(held) = held.filter(|held| held.committed) {
+            // Decided there, but perhaps not in this view: then it owes its COMMIT to others.
+            let enough = held.prepares.count_ones() as usize >= self.quorums().strong();
+            return if enough || !same_view { 0 } else { self.resend_votes(to, seq, slot, Some(held), out) };
         }
         let has_proposal = held.is_some_and(|held| held.proposal);
         let wanted = held.and_then(|held| held.wants_body);
@@ -249,7 +270,7 @@ impl<S: Signer> Replica<S> {
             spent += body.batch().size();
             out.send(to, Message::Body(body.batch().clone()));
         }
-        if status.view == self.view && status.active && self.active && self.can_vote() {
+        if same_view {
             spent += self.resend_votes(to, seq, slot, held, out);
         }
         spent
@@ -297,8 +318,14 @@ impl<S: Signer> Replica<S> {
     }
 
     /// M8: ATTEST of any executed block is re-issued on request; a certificate at hand is better.
-    fn repair_attests(&self, to: ReplicaId, status: &Status, out: &mut Outbox) {
+    fn repair_attests(&mut self, now: Now, to: ReplicaId, status: &Status, out: &mut Outbox) {
         let mut seq = status.certified.next();
+        let in_memory = self.attestations.certificates.contains_key(&seq)
+            || self.pledges.vote(seq, StatementKind::Attest).is_some();
+        if !in_memory && seq <= self.attestations.certified() && seq <= status.executed {
+            self.supply_certificates(now, to, seq, out);
+            return;
+        }
         for _ in 0..ATTESTS_PER_STATUS {
             if seq > status.executed || seq > self.executed {
                 return;
@@ -311,6 +338,16 @@ impl<S: Signer> Replica<S> {
                 out.send(to, Message::Vote(own.clone()));
             }
             seq = seq.next();
+        }
+    }
+
+    /// After a restart certificates are in the block store only: blocks carry them.
+    fn supply_certificates(&mut self, now: Now, to: ReplicaId, from: Seq, out: &mut Outbox) {
+        const PAUSE: Duration = Duration::from_millis(500);
+        let last = self.peers.supplied.get(&to).copied();
+        if last.is_none_or(|last| now.monotonic.since(last) >= PAUSE) {
+            self.peers.supplied.insert(to, now.monotonic);
+            out.push(Effect::SupplyBlocks { to, from });
         }
     }
 

@@ -1,6 +1,7 @@
 //! One slot of the window: what was proposed, voted, prepared and decided for one sequence number.
 
 use quorate_crypto::{CheckedBlock, HashedBatch, null_batch_digest};
+use quorate_types::mutants::mutant;
 use quorate_types::{CommitCertificate, Digest, Epoch, PreparedCertificate, ReplicaId, Seq, Signature, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -69,9 +70,10 @@ impl Slot {
         primary: ReplicaId,
         strong: usize,
     ) -> Option<PreparedCertificate> {
+        let backups = if mutant("m1") { None } else { Some(primary) };
         self.offers.iter().filter(|offer| offer.view == view).find_map(|offer| {
             let prepares: Vec<(ReplicaId, Signature)> =
-                matching(&self.prepares, view, &offer.digest, Some(primary)).take(strong - 1).collect();
+                matching(&self.prepares, view, &offer.digest, backups).take(strong - 1).collect();
             (self.holds_body(&offer.digest) && prepares.len() == strong - 1).then_some(PreparedCertificate {
                 epoch,
                 view,

@@ -7,6 +7,7 @@ use crate::slot::{Offer, bitmap};
 use crate::timers::Timer;
 use crate::verdict::{Evidence, Ignored, Verdict};
 use quorate_crypto::{Signer, base_proof_digest, null_batch_digest, prepared_set_digest, view_change_digest};
+use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, NewView, Notice, Now, Record, ReplicaId, Seq, SignedStatement,
     Statement, StatementKind, Suspicion, View, ViewChange,
@@ -107,7 +108,7 @@ impl<S: Signer> Replica<S> {
     }
 
     fn view_to_start(&self) -> Option<(View, ViewChangeReason)> {
-        let blocking = self.quorums().blocking();
+        let blocking = if mutant("m8") { 1 } else { self.quorums().blocking() };
         if let Some(view) = self.joined_view(blocking) {
             return Some((view, ViewChangeReason::Joined));
         }
@@ -173,7 +174,9 @@ impl<S: Signer> Replica<S> {
         }
         self.view_changes.wanted_bodies.clear();
         let view_change = Arc::new(self.build_view_change(out));
-        out.record(Record::ViewChange(view_change.clone()));
+        if !mutant("m17") {
+            out.record(Record::ViewChange(view_change.clone()));
+        }
         self.view_changes.own = Some(view_change.clone());
         self.view_changes.latest.insert(self.me(), view_change.clone());
         out.report(Report::ViewChangeStarted { view: to, reason });
@@ -222,6 +225,10 @@ impl<S: Signer> Replica<S> {
             }
         }
         self.view_changes.latest.insert(signed.signer, view_change.clone());
+        // K2: C proves a checkpoint. A new primary with a lower base could not hold the bodies of the slots that P names.
+        if let BaseProof::Checkpoint(certificate) = &view_change.base_proof {
+            self.adopt_base(certificate.clone(), out);
+        }
         self.try_new_view(now, out);
         if let Some(pending) = self.view_changes.pending.take() {
             return self.on_new_view(now, pending, out);
@@ -243,8 +250,8 @@ impl<S: Signer> Replica<S> {
 
     /// How many members have sent VIEW-CHANGEs for the pending view or a higher one.
     pub(crate) fn view_changes_for_pending(&self) -> u16 {
-        let arrived =
-            self.view_changes.latest.values().filter(|view_change| view_change.view() >= self.view).count();
+        let counts = |view: View| view == self.view || (view > self.view && !mutant("m46"));
+        let arrived = self.view_changes.latest.values().filter(|held| counts(held.view())).count();
         u16::try_from(arrived).unwrap_or(u16::MAX)
     }
 
@@ -274,8 +281,11 @@ impl<S: Signer> Replica<S> {
         if candidates.len() < strong {
             return;
         }
+        // At or below a proven checkpoint nobody votes, and who lacks a body gets certified blocks.
+        let proven = self.base.base();
         let holds = |seq: Seq, digest: &Digest| {
             *digest == null_batch_digest()
+                || seq <= proven
                 || self.slots.get(&seq).is_some_and(|slot| slot.bodies.contains_key(digest))
         };
         match new_view::choose(self.me(), &candidates, strong, holds) {
@@ -334,7 +344,7 @@ impl<S: Signer> Replica<S> {
         if signed.signer != self.config.members.primary(*view) {
             return Verdict::Ignored(Ignored::WrongSender);
         }
-        if *view < self.view || (*view == self.view && self.active) {
+        if (*view < self.view && !mutant("m27")) || (*view == self.view && self.active) {
             return Verdict::Ignored(Ignored::Stale);
         }
         let named: Option<Vec<Arc<ViewChange>>> = chosen
@@ -413,6 +423,9 @@ impl<S: Signer> Replica<S> {
         self.continue_after(conclusion.last());
         self.reclaim_custody();
         out.report(Report::ViewActive { view: self.view, primary: self.primary() });
+        if mutant("m23") {
+            self.execute_again(conclusion, out);
+        }
         for (seq, digest) in conclusion.slots() {
             self.record_body(seq, digest, out);
             self.prepare_reproposed(now, seq, out);
@@ -426,6 +439,14 @@ impl<S: Signer> Replica<S> {
             }
         }
         self.replay_buffered(now, out);
+    }
+
+    /// The mistake m23: what O names is executed, executed or not.
+    fn execute_again(&self, conclusion: &Conclusion, out: &mut Outbox) {
+        for (seq, digest) in conclusion.slots().filter(|(seq, _)| *seq <= self.executed) {
+            let batch = self.slots.get(&seq).and_then(|slot| slot.bodies.get(&digest)).cloned();
+            out.push(crate::Effect::Execute { seq, batch });
+        }
     }
 
     /// O's proposals count as PRE-PREPAREs of the new view; those of older views are over.

@@ -22,7 +22,7 @@ pub(crate) struct Clients {
     under_way: usize,
     next: Vec<u64>,
     waiting: BTreeMap<(usize, u64, u8), Waiting>,
-    tokens: BTreeMap<u64, (usize, u64, u8)>,
+    tokens: BTreeMap<u64, (ReplicaId, (usize, u64, u8))>,
     /// Of a thousand new transactions, so many have a rival with the same number (adversary 43).
     rivals: u64,
     pub(crate) answered: u64,
@@ -86,12 +86,12 @@ impl Clients {
         waiting.again = cluster.now() + pause;
         if cluster.is_up(gateway) {
             let token = cluster.submit(gateway, waiting.transaction.clone());
-            self.tokens.insert(token, key);
+            self.tokens.insert(token, (gateway, key));
         }
     }
 
     fn on_answer(&mut self, cluster: &mut Cluster, token: u64, answer: &Answer) {
-        let Some(key) = self.tokens.remove(&token) else { return };
+        let Some((gateway, key)) = self.tokens.remove(&token) else { return };
         let Some(waiting) = self.waiting.get_mut(&key) else { return };
         cluster.checkers.answered(&waiting.transaction, answer);
         match answer {
@@ -99,9 +99,14 @@ impl Clients {
                 self.waiting.remove(&key);
                 self.answered += 1;
             }
-            // A rival took the number and its block is no longer among the recent ones: the question is decided.
+            // A gateway that has restarted looks into its store for who took the number, as a node does.
             Answer::Refused(refusal) if refusal.code == ErrorCode::NumberUsed => {
-                waiting.again = cluster.now() + 2_000_000;
+                if cluster.has_stored_outcome(gateway, &waiting.transaction) {
+                    self.waiting.remove(&key);
+                    self.answered += 1;
+                } else {
+                    waiting.again = cluster.now() + 500_000;
+                }
             }
             Answer::Refused(refusal) => {
                 waiting.again = cluster.now() + u64::from(refusal.retry_after_ms.max(100)) * 1_000;

@@ -8,7 +8,7 @@ use crate::scheme::{SimSigner, SimVerifier};
 use quorate_codec::{Caps, decode_message, encode_message};
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Signer, Verified, verify_one};
 use quorate_engine::{Action, Answer, Event, Turn, dispatch, is_useful};
-use quorate_pbft::{Outbox, Report, ReplicaStatus, release};
+use quorate_pbft::{Outbox, ReplicaStatus, Report, release};
 use quorate_storage::StoredBlock;
 use quorate_types::{
     Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number, Operations,
@@ -78,6 +78,13 @@ pub enum CrashPoint {
     AfterEffects(usize),
 }
 
+/// Something that a scenario records.
+#[derive(Clone, Debug)]
+pub enum Told {
+    Sent { from: ReplicaId, message: Message },
+    Executed { member: ReplicaId, height: u64, digest: quorate_types::Digest },
+}
+
 /// The world.
 pub struct Cluster {
     pub(crate) genesis: Genesis,
@@ -95,6 +102,8 @@ pub struct Cluster {
     /// Answers to clients: token and answer, oldest first.
     pub answers: VecDeque<(u64, Answer)>,
     pub reports: Vec<(ReplicaId, Report)>,
+    /// What scenarios record; not kept unless asked for.
+    pub story: Option<Vec<Told>>,
     next_token: u64,
     /// The next release of these members crashes.
     crash_at: BTreeMap<ReplicaId, CrashPoint>,
@@ -160,6 +169,7 @@ impl Cluster {
             cache: Cache::new(1 << 12),
             answers: VecDeque::new(),
             reports: Vec::new(),
+            story: None,
             next_token: 0,
             crash_at: BTreeMap::new(),
             sync_micros: 300,
@@ -194,7 +204,8 @@ impl Cluster {
     }
 
     fn clocks(&self, member: ReplicaId) -> Now {
-        let wall = (EPOCH_MS + self.now / 1_000).saturating_add_signed(self.nodes[member.index()].clock_ahead_ms);
+        let wall =
+            (EPOCH_MS + self.now / 1_000).saturating_add_signed(self.nodes[member.index()].clock_ahead_ms);
         Now { monotonic: Monotonic(self.now), wall: Wall(wall) }
     }
 
@@ -261,6 +272,11 @@ impl Cluster {
         self.crash_at.insert(member, point);
     }
 
+    /// No planned crash comes any more.
+    pub fn cancel_crashes(&mut self) {
+        self.crash_at.clear();
+    }
+
     /// A member sees something.
     fn event(&mut self, member: ReplicaId, event: Event) {
         let now = self.clocks(member);
@@ -318,7 +334,10 @@ impl Cluster {
             // What of the flush reached the platter is drawn by the crash.
             self.nodes[member.index()].disks.log.fail_syncs();
             let Some(process) = &mut self.nodes[member.index()].process else { return };
-            assert!(release(&mut process.log, outboxes).is_err() || !needed, "a failed sync gives nothing up");
+            assert!(
+                release(&mut process.log, outboxes).is_err() || !needed,
+                "a failed sync gives nothing up"
+            );
             return self.crash(member);
         }
         let effects = release(&mut process.log, outboxes).expect("a simulated log fails only on command");
@@ -344,10 +363,18 @@ impl Cluster {
             }
             Action::Execute { seq, batch } => {
                 let Some(process) = &mut self.nodes[member.index()].process else { return };
+                let height = process.machine.height();
+                if seq != height.next() {
+                    return self.checkers.out_of_order(member, seq, height);
+                }
                 let block = process.machine.execute(seq, batch);
                 let stored = StoredBlock { block: block.block(), results: block.results.clone() };
                 process.blocks.append(stored).expect("a simulated disk fails only on command");
                 self.checkers.executed(member, &block);
+                if let Some(story) = &mut self.story {
+                    let (height, digest) = (block.header.height.get(), block.header.batch_digest);
+                    story.push(Told::Executed { member, height, digest });
+                }
                 self.event(member, Event::Executed(block));
             }
             Action::MakeDurable { seq } => {
@@ -385,6 +412,9 @@ impl Cluster {
         self.mix(&bytes);
         let message = decode_message(&bytes, &self.caps).expect("what a replica sends, others can read");
         self.checkers.sent(from, &message);
+        if let Some(story) = &mut self.story {
+            story.push(Told::Sent { from, message: message.clone() });
+        }
         if self.random.permille(self.durability_checks) {
             let disk = self.nodes[from.index()].disks.log.fork();
             self.checkers.durable_before_sent(from, &message, &disk);
@@ -433,7 +463,11 @@ impl Cluster {
     }
 
     /// A statement signed with a member's own key: what that member could say if it lied.
-    pub fn signed_by(&self, member: ReplicaId, statement: quorate_types::Statement) -> quorate_types::SignedStatement {
+    pub fn signed_by(
+        &self,
+        member: ReplicaId,
+        statement: quorate_types::Statement,
+    ) -> quorate_types::SignedStatement {
         let epoch = self.members.epoch();
         let signature = vote_key(member).sign(&statement.signed_bytes(self.members.ledger(), epoch));
         quorate_types::SignedStatement { epoch, signer: member, statement, signature }
@@ -470,9 +504,33 @@ impl Cluster {
         self.next_token += 1;
         self.checkers.submitted(&transaction);
         let checked: Verified<HashedTransaction> =
-            verify_one(&self.members, &SimVerifier, &self.cache, transaction).expect("a simulated client signs");
+            verify_one(&self.members, &SimVerifier, &self.cache, transaction)
+                .expect("a simulated client signs");
         self.event(gateway, Event::Submits(vec![(token, checked)]));
         token
+    }
+
+    /// Whether a member's block store has, certified, the transaction that took this one's number.
+    ///
+    /// # Panics
+    /// If the simulated disk fails, which it does only on command.
+    pub fn has_stored_outcome(&self, member: ReplicaId, asked: &SignedTransaction) -> bool {
+        let Some(process) = &self.nodes[member.index()].process else { return false };
+        let asked = &asked.transaction;
+        let mut height = quorate_types::Seq::new(1);
+        while height <= process.blocks.certified() {
+            let stored = process.blocks.block(height).expect("a simulated disk works");
+            let batch = stored.as_ref().and_then(|stored| stored.block.batch.as_ref());
+            let took = batch.into_iter().flat_map(|batch| &batch.transactions).any(|signed| {
+                let other = &signed.transaction;
+                (other.sender, other.session, other.number) == (asked.sender, asked.session, asked.number)
+            });
+            if took {
+                return true;
+            }
+            height = height.next();
+        }
+        false
     }
 
     /// The next thing that happens, if it happens before `until`.

@@ -58,7 +58,8 @@ impl Node {
         let ledger = *members.ledger();
         let (log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
             .map_err(|error| format!("log: {error}"))?;
-        let blocks = BlockStore::open(self.disks.blocks.clone(), ledger).map_err(|error| format!("blocks: {error}"))?;
+        let blocks = BlockStore::open(self.disks.blocks.clone(), ledger)
+            .map_err(|error| format!("blocks: {error}"))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| format!("replay: {error}"))?;
         let recovered = recover(members, &SimVerifier, found.records, &blocks, &machine)

@@ -208,7 +208,8 @@ impl Run<'_> {
             0 => {}
             1 => {
                 let alone = members[random.index(members.len())];
-                let others: Vec<ReplicaId> = members.iter().copied().filter(|other| *other != alone).collect();
+                let others: Vec<ReplicaId> =
+                    members.iter().copied().filter(|other| *other != alone).collect();
                 cut.split(&[alone], &others);
             }
             2 => {
@@ -230,6 +231,7 @@ impl Run<'_> {
     /// Faults off, as many dead as may be: everything that waits must be answered within the bound (V6).
     fn liveness(&mut self) -> Result<(), Box<Failure>> {
         self.cluster.network = Network::Automatic(LinkFaults::healthy());
+        self.cluster.cancel_crashes();
         for member in ReplicaId::all(self.draw.n) {
             if self.draw.dead.contains(&member) {
                 self.cluster.crash(member);
@@ -241,7 +243,8 @@ impl Run<'_> {
         let quorums = self.cluster.members().quorums();
         let rounds = u64::from(quorums.members()) - quorums.strong() as u64 + 2;
         // V6's bound, and time for clients to come round to a gateway that lives.
-        let bound = Duration::from_millis(rounds * self.draw.parameters.view_timeout_max_ms) + Duration::from_secs(20);
+        let bound = Duration::from_millis(rounds * self.draw.parameters.view_timeout_max_ms)
+            + Duration::from_secs(20);
         let steps = bound.as_millis() / STEP.as_millis();
         for _ in 0..steps {
             if self.clients.waiting() == 0 && self.converged() {
@@ -249,7 +252,8 @@ impl Run<'_> {
             }
             self.step()?;
         }
-        let statuses: Vec<_> = ReplicaId::all(self.draw.n).map(|member| self.cluster.status(member)).collect();
+        let statuses: Vec<_> =
+            ReplicaId::all(self.draw.n).map(|member| self.cluster.status(member)).collect();
         let what = format!("{} transactions wait after {bound:?}: {statuses:#?}", self.clients.waiting());
         Err(self.failure(Violation { property: "L1 progress", what }))
     }
@@ -265,7 +269,8 @@ impl Run<'_> {
 
     fn count(&mut self) -> Report {
         let reports = &self.cluster.reports;
-        let count = |wanted: fn(&Event) -> bool| reports.iter().filter(|(_, report)| wanted(report)).count() as u64;
+        let count =
+            |wanted: fn(&Event) -> bool| reports.iter().filter(|(_, report)| wanted(report)).count() as u64;
         self.report.view_changes = count(|report| matches!(report, Event::ViewActive { .. }));
         self.report.catch_ups = count(|report| matches!(report, Event::CatchingUp { .. }));
         self.report.height = self.cluster.checkers.height();

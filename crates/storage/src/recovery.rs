@@ -3,7 +3,9 @@
 use crate::blocks::BlockStore;
 use crate::disk::Disk;
 use quorate_crypto::{Cache, CheckedRecord, HashedBatch, Verified, Verifier, header_hash, verify_all};
-use quorate_ledger::{ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header};
+use quorate_ledger::{
+    ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header,
+};
 use quorate_pbft::Recovered;
 use quorate_types::{Genesis, Members, Record, Seq};
 use std::sync::Arc;

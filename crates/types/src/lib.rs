@@ -13,6 +13,7 @@ pub mod layout;
 pub mod limits;
 pub mod members;
 pub mod message;
+pub mod mutants;
 pub mod notice;
 pub mod operation;
 pub mod quorum;

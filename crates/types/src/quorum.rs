@@ -1,5 +1,6 @@
 //! Quorum arithmetic (Q). It exists here and nowhere else.
 
+use crate::mutants::mutant;
 use std::fmt;
 
 /// The sizes that follow from `n` members of which `f` may be Byzantine.
@@ -61,9 +62,12 @@ impl Quorums {
         if f > most {
             return Err(QuorumError::TooManyFaults { n, f, most });
         }
-        let strong = u16::midpoint(n, f) + 1;
+        let strong = if mutant("m4") { 2 * f + 1 } else { u16::midpoint(n, f) + 1 };
         // Q4: two quorums share a correct member; the correct members suffice for one.
-        assert!(2 * strong > n + f, "two quorums of {strong} in n={n}, f={f} may share no correct member");
+        assert!(
+            mutant("m4") || 2 * strong > n + f,
+            "two quorums of {strong} in n={n}, f={f} may share no correct member"
+        );
         assert!(strong <= n - f, "the correct members of n={n}, f={f} cannot form a quorum of {strong}");
         Ok(Self { n, f, strong })
     }

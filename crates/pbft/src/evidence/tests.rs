@@ -22,11 +22,8 @@ fn n4_a_second_contradicting_vote_is_evidence() {
 #[test]
 fn v1_proof_that_the_primary_lies_moves_everyone_to_the_next_view() {
     let mut cluster = Cluster::new(4);
-    let offer = |digest| Statement::PrePrepare {
-        view: View::ZERO,
-        seq: Seq::new(1),
-        digest: Digest([digest; 32]),
-    };
+    let offer =
+        |digest| Statement::PrePrepare { view: View::ZERO, seq: Seq::new(1), digest: Digest([digest; 32]) };
     let pair = Box::new((signed(0, offer(1)), signed(0, offer(2))));
     let verdict = cluster.hand(3, 1, Message::Evidence(pair));
     assert!(matches!(verdict, Verdict::Condemned(Evidence::Contradiction(_))), "{verdict:?}");
@@ -39,7 +36,9 @@ fn v1_proof_that_the_primary_lies_moves_everyone_to_the_next_view() {
 #[test]
 fn statements_of_other_views_slots_and_signers_do_not_contradict() {
     let first = signed(2, prepare(0, 1, 1));
-    for other in [signed(2, prepare(1, 1, 2)), signed(2, prepare(0, 2, 2)), signed(3, prepare(0, 1, 2)), first.clone()] {
+    for other in
+        [signed(2, prepare(1, 1, 2)), signed(2, prepare(0, 2, 2)), signed(3, prepare(0, 1, 2)), first.clone()]
+    {
         assert!(!contradict(&first, &other), "{other:?}");
     }
     let commit = Statement::Commit { view: View::ZERO, seq: Seq::new(1), digest: Digest([2; 32]) };

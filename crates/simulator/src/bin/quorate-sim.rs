@@ -19,7 +19,11 @@ fn options() -> Result<Options, String> {
             "--from" => options.from = number,
             "--count" => options.count = number,
             "--seed" => options = Options { from: number, count: 1 },
-            _ => return Err(format!("unknown option {name}: quorate-sim [--from SEED] [--count N] [--seed SEED]")),
+            _ => {
+                return Err(format!(
+                    "unknown option {name}: quorate-sim [--from SEED] [--count N] [--seed SEED]"
+                ));
+            }
         }
     }
     Ok(options)

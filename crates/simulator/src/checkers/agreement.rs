@@ -15,7 +15,11 @@ pub struct Agreement {
 
 impl Agreement {
     /// Checks one execution; also tells whether it is the first at its height.
-    pub(crate) fn executed(&mut self, member: ReplicaId, block: &ExecutedBlock) -> (Result<(), Violation>, bool) {
+    pub(crate) fn executed(
+        &mut self,
+        member: ReplicaId,
+        block: &ExecutedBlock,
+    ) -> (Result<(), Violation>, bool) {
         let height = block.header.height;
         let before = self.at.insert(member, height).unwrap_or(Seq::ZERO);
         if height != before.next() {

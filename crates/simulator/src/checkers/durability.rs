@@ -74,9 +74,12 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
         (Statement::Checkpoint { seq, .. }, record) => stable(record) >= Some(seq.get()),
         (Statement::ViewChange { .. }, Record::ViewChange(view_change)) => view_change.statement == *signed,
         (Statement::NewView { .. }, Record::NewView(new_view)) => new_view.statement == *signed,
-        (Statement::PrePrepare { seq, .. } | Statement::Prepare { seq, .. } | Statement::Commit { seq, .. }, other) => {
-            stable(other) >= Some(seq.get())
-        }
+        (
+            Statement::PrePrepare { seq, .. }
+            | Statement::Prepare { seq, .. }
+            | Statement::Commit { seq, .. },
+            other,
+        ) => stable(other) >= Some(seq.get()),
         _ => false,
     }
 }

@@ -21,14 +21,20 @@ impl ExactlyOnce {
         for (id, signed, result) in block.transactions() {
             let height = block.header.height;
             if !submitted.contains(&id) {
-                return Err(Violation { property: "S3 validity", what: format!("{id} in {height}: nobody sent it") });
+                return Err(Violation {
+                    property: "S3 validity",
+                    what: format!("{id} in {height}: nobody sent it"),
+                });
             }
             let transaction = &signed.transaction;
             let number = (transaction.sender, transaction.session, transaction.number);
             if result.is_outcome()
                 && let Some(earlier) = self.taken.insert(number, id)
             {
-                let what = format!("number {} has outcomes for {earlier} and, in {height}, {id}", transaction.number);
+                let what = format!(
+                    "number {} has outcomes for {earlier} and, in {height}, {id}",
+                    transaction.number
+                );
                 return Err(Violation { property: "S4 exactly once", what });
             }
         }

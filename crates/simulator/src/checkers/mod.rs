@@ -13,7 +13,7 @@ use quorate_crypto::transaction_id;
 use quorate_engine::Answer;
 use quorate_ledger::ExecutedBlock;
 use quorate_storage::SimulatedDisk;
-use quorate_types::{BlockCertificate, Members, Message, ReplicaId, SignedTransaction, TransactionId};
+use quorate_types::{BlockCertificate, Members, Message, ReplicaId, Seq, SignedTransaction, TransactionId};
 use std::collections::BTreeSet;
 use votes::Votes;
 
@@ -69,6 +69,11 @@ impl Checkers {
             self.note(checked);
             self.outcomes.block(block);
         }
+    }
+
+    pub(crate) fn out_of_order(&mut self, member: ReplicaId, seq: Seq, height: Seq) {
+        let what = format!("{member} was to execute {seq} after {height}");
+        self.violations.push(Violation { property: "S2 order", what });
     }
 
     pub(crate) fn certified(&mut self, certificate: &BlockCertificate) {

@@ -41,12 +41,19 @@ impl Outcomes {
         certificate(members, &outcome.certificate)?;
         let id = transaction_id(&asked.transaction);
         if (outcome.id == id) == of_another {
-            return violation(format!("asked for {id}, answered about {} (superseded: {of_another})", outcome.id));
+            return violation(format!(
+                "asked for {id}, answered about {} (superseded: {of_another})",
+                outcome.id
+            ));
         }
         let place = outcome.block.transactions().nth(outcome.index as usize);
         let told = place.map(|(_, _, result)| (outcome.block.header.height, outcome.index, result.clone()));
         if told.as_ref() != self.ledger.get(&outcome.id) {
-            return violation(format!("{} was told {told:?}, the ledger has {:?}", outcome.id, self.ledger.get(&outcome.id)));
+            return violation(format!(
+                "{} was told {told:?}, the ledger has {:?}",
+                outcome.id,
+                self.ledger.get(&outcome.id)
+            ));
         }
         Ok(())
     }

@@ -50,7 +50,9 @@ impl Votes {
             *left = (*left).max(view);
             return Ok(());
         }
-        match self.left.get(&signed.signer) {
+        // A NEW-VIEW is served to whoever asks for it, also by those who have left its view (R2).
+        let vote = !matches!(signed.statement, Statement::NewView { .. });
+        match self.left.get(&signed.signer).filter(|_| vote) {
             Some(left) if view < *left => Err(Violation {
                 property: "S7 left view",
                 what: format!("{} left for view {left}, then sent {:?}", signed.signer, signed.statement),
