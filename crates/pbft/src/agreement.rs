@@ -5,6 +5,7 @@ use crate::replica::Replica;
 use crate::slot::{Offer, Tallied, Vote, tally};
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{HashedBatch, Signer, null_batch_digest};
+use quorate_types::mutants::mutant;
 use quorate_types::{
     CommitCertificate, Digest, Message, Now, Proposal, Record, ReplicaId, Seq, SignedStatement, Statement,
     StatementKind, Suspicion, View,
@@ -201,7 +202,7 @@ impl<S: Signer> Replica<S> {
             let from = signed.signer;
             return self.buffer_beyond_window(from, seq, quorate_crypto::CheckedMessage::Vote(signed));
         }
-        if view < self.view && signed.statement.kind() == StatementKind::Prepare {
+        if view < self.view && signed.statement.kind() == StatementKind::Prepare && !mutant("m14") {
             return Verdict::Ignored(Ignored::Stale);
         }
         if signed.statement.kind() == StatementKind::Prepare
@@ -259,10 +260,11 @@ impl<S: Signer> Replica<S> {
         if seq <= self.base.base() {
             return;
         }
-        let (key, primary) = ((self.epoch(), self.view, seq), self.primary());
+        let view = if mutant("m14") && !self.active { self.view.previous() } else { self.view };
+        let (key, primary) = ((self.epoch(), view, seq), self.config.members.primary(view));
         let strong = self.quorums().strong();
         let Some(slot) = self.slots.get(&seq) else { return };
-        let known = slot.prepared.as_ref().is_some_and(|certificate| certificate.view == self.view);
+        let known = slot.prepared.as_ref().is_some_and(|certificate| certificate.view == view);
         if !known {
             let Some(certificate) = slot.prepared_in(key, primary, strong) else { return };
             if self.contradicts_execution(seq, certificate.digest, out) {
@@ -278,13 +280,13 @@ impl<S: Signer> Replica<S> {
 
     /// N6: on prepared, if active, COMMIT. One per (view, seq).
     fn commit(&mut self, seq: Seq, out: &mut Outbox) {
-        if !self.active || !self.can_vote() {
+        if (!self.active && !mutant("m14")) || !self.can_vote() {
             return;
         }
         let Some(certificate) = self.slots.get(&seq).and_then(|slot| slot.prepared.as_ref()) else { return };
         let said = self.pledges.vote(seq, StatementKind::Commit);
-        if certificate.view != self.view || said.is_some_and(|vote| vote.statement.view() == Some(self.view))
-        {
+        let may = certificate.view == self.view || mutant("m14");
+        if !may || said.is_some_and(|vote| vote.statement.view() == Some(certificate.view)) {
             return;
         }
         let (view, digest) = (certificate.view, certificate.digest);

@@ -546,8 +546,11 @@ impl Runner {
     }
 }
 
+/// Which messages a command is about.
+type Filter = Box<dyn Fn(&InFlight) -> bool>;
+
 /// `[KIND,KIND] [from A,B] [to C]`: which messages a command is about.
-fn filter_of(words: &[&str]) -> Result<Box<dyn Fn(&InFlight) -> bool>, String> {
+fn filter_of(words: &[&str]) -> Result<Filter, String> {
     let kinds: Option<Vec<String>> = words
         .first()
         .filter(|word| **word != "from" && **word != "to")

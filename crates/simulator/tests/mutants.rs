@@ -1,1 +1,68 @@
-//! Mutants.
+//! Deliberate mistakes, each of which a named test must notice: a scenario that no longer does what was recorded, or seeds
+//! in which a property fails. The unmodified code passes the same.
+//!
+//! `cargo test --release -p quorate-simulator --features mutants --test mutants`
+
+use quorate_simulator::{run_seed, scenario};
+use quorate_types::Quorums;
+use quorate_types::mutants::activate;
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+
+fn scenario_holds(name: &str) -> bool {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios").join(format!("{name}.txt"));
+    let recorded = std::fs::read_to_string(path).unwrap();
+    // A panic of the pledge ledger is a replica that refuses to be two-faced: the mistake was noticed.
+    catch_unwind(|| scenario::run(&recorded).is_ok_and(|now| now == recorded)).unwrap_or(false)
+}
+
+fn seeds_hold() -> bool {
+    (0..60).all(|seed| catch_unwind(|| run_seed(seed).is_ok()).unwrap_or(false))
+}
+
+fn quorums_hold() -> bool {
+    catch_unwind(|| {
+        [(5, 4), (6, 4), (8, 6)].iter().all(|(n, q)| Quorums::new(*n).is_ok_and(|found| found.strong() == *q))
+    })
+    .unwrap_or(false)
+}
+
+/// Each mistake with the test that notices it.
+const MUTANTS: &[(&str, fn() -> bool)] = &[
+    ("m1", || scenario_holds("n5-primary-prepare-counts-for-nothing")),
+    ("m2", || scenario_holds("v7-highest-view-wins")),
+    ("m4", quorums_hold),
+    ("m8", || scenario_holds("v5-one-huge-view-moves-nobody")),
+    ("m14", || scenario_holds("n10-late-prepares")),
+    ("m16", || scenario_holds("d1-nothing-before-the-disk")),
+    ("m17", || scenario_holds("v2-v8-view-change")),
+    ("m23", || scenario_holds("n9-executed-slots-stay")),
+    ("m27", || scenario_holds("v8-late-new-view")),
+    ("m46", || scenario_holds("f10-new-view-timer")),
+];
+
+#[test]
+fn every_mistake_is_noticed() {
+    let mut survivors = Vec::new();
+    for (name, test) in MUTANTS {
+        activate("");
+        assert!(test(), "the unmodified code fails the test of {name}");
+        activate(name);
+        if test() {
+            survivors.push(*name);
+        }
+        activate("");
+    }
+    assert!(survivors.is_empty(), "unnoticed: {survivors:?}");
+}
+
+#[test]
+fn seeds_notice_what_is_said_before_it_is_durable() {
+    assert!(seeds_hold());
+    for name in ["m16", "m17"] {
+        activate(name);
+        assert!(!seeds_hold(), "{name} goes unnoticed");
+        activate("");
+    }
+}

@@ -381,7 +381,7 @@ fn k6_the_built_in_application_owes_no_block() {
 
 /// A largest batch, to notice work that grows faster than the batch does. The bound is many times what it takes.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "the test measures, execution does not")]
+#[allow(clippy::disallowed_types, reason = "the test measures, execution does not")]
 fn two_thousand_transactions_execute_in_a_fraction_of_a_second() {
     let mut genesis = genesis();
     genesis.parameters.session_window = 1_024;

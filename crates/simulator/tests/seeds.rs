@@ -1,0 +1,36 @@
+//! A slice of seeds, and every seed that once failed. More: `cargo run --release --bin quorate-sim -- --count 10000`.
+
+use quorate_simulator::run_seed;
+
+fn must_pass(seed: u64) -> quorate_simulator::Report {
+    match run_seed(seed) {
+        Ok(report) => report,
+        Err(failure) => panic!("seed {seed}: {}: {}", failure.violation.property, failure.violation.what),
+    }
+}
+
+/// Each found a mistake; `docs/assurance.md` tells which.
+#[test]
+fn seeds_that_once_failed_pass() {
+    for seed in [9, 15, 52, 60, 156, 348] {
+        must_pass(seed);
+    }
+}
+
+#[test]
+fn a_slice_of_seeds_passes_and_sees_what_it_should() {
+    let reports: Vec<_> = (1_000..1_040).map(must_pass).collect();
+    let share = |wanted: fn(&quorate_simulator::Report) -> bool| {
+        reports.iter().filter(|report| wanted(report)).count()
+    };
+    assert!(share(|report| report.view_changes > 0) >= 15, "view changes");
+    assert!(share(|report| report.crashes > 0) >= 15, "crashes");
+    assert!(share(|report| report.height >= 20) >= 30, "blocks");
+}
+
+#[test]
+fn one_seed_has_one_trace() {
+    for seed in [3, 4] {
+        assert_eq!(must_pass(seed), must_pass(seed));
+    }
+}
