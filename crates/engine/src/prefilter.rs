@@ -1,6 +1,7 @@
 //! Messages that a published status shows to be useless are dropped before any signature is paid for.
 
 use quorate_pbft::ReplicaStatus;
+use quorate_types::mutants::mutant;
 use quorate_types::{Message, StatementKind};
 
 /// Whether a message may still matter to a replica that stands at `status`.
@@ -13,7 +14,7 @@ pub fn is_useful(status: &ReplicaStatus, message: &Message) -> bool {
         }
         Message::Vote(signed) => match signed.statement.kind() {
             StatementKind::Prepare => {
-                signed.statement.view().is_some_and(|view| view >= status.view)
+                (signed.statement.view().is_some_and(|view| view >= status.view) || mutant("m14"))
                     && signed.statement.seq().is_some_and(|seq| seq > status.stable)
             }
             StatementKind::Commit => signed.statement.seq().is_some_and(|seq| seq > status.executed),
@@ -22,7 +23,9 @@ pub fn is_useful(status: &ReplicaStatus, message: &Message) -> bool {
             _ => false,
         },
         Message::NewView(new_view) => {
-            new_view.view() > status.view || (new_view.view() == status.view && !status.active)
+            mutant("m27")
+                || new_view.view() > status.view
+                || (new_view.view() == status.view && !status.active)
         }
         Message::CommitCertificate(certificate) => certificate.seq > status.executed,
         Message::BlockCertificate(certificate) => certificate.height > status.certified.min(status.base),

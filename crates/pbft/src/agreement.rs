@@ -207,6 +207,7 @@ impl<S: Signer> Replica<S> {
         }
         if signed.statement.kind() == StatementKind::Prepare
             && signed.signer == self.config.members.primary(view)
+            && !mutant("m1")
         {
             // N1, N5: the primary's proposal is its vote; a PREPARE of its own counts for nothing.
             return Verdict::Ignored(Ignored::WrongSender);

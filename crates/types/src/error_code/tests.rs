@@ -16,3 +16,27 @@ fn every_code_is_distinct_in_its_range_and_has_texts() {
         assert_eq!(text.code.parse(), Ok(*code));
     }
 }
+
+/// `docs/errors.md`, as this table makes it.
+fn documentation() -> String {
+    let mut text = "# Errors\n\nGenerated from `crates/types/src/error_code.rs`; `QUORATE_REWRITE=1 cargo test -p quorate-types` \
+                    writes it anew. The exit code is that of the command line.\n"
+        .to_owned();
+    for code in ErrorCode::ALL {
+        let t = code.text();
+        text += &format!(
+            "\n## {}: {}\n\nWhy: {}.\nFix: {}.\nExit code {}.\n",
+            t.code, t.what, t.why, t.fix, t.exit
+        );
+    }
+    text
+}
+
+#[test]
+fn the_documentation_is_what_the_table_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
+    if std::env::var_os("QUORATE_REWRITE").is_some() {
+        std::fs::write(path, documentation()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), documentation(), "run with QUORATE_REWRITE=1");
+}

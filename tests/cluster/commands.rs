@@ -1,0 +1,145 @@
+//! Every command's help, documents against their schemas, exit codes.
+
+use crate::harness::Place;
+use serde_json::Value;
+
+fn check(place: &Place, document: &Value) {
+    let name = document["schema"].as_str().unwrap();
+    let schema: Value = serde_json::from_str(&place.succeed(&["schema", name])).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(document).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let place = Place::new(20);
+    let mut waiting = vec![Vec::<String>::new()];
+    let mut count = 0;
+    while let Some(path) = waiting.pop() {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let help = place.succeed(&arguments);
+        assert!(help.contains("Usage:"), "{path:?}");
+        count += 1;
+        let listed = help.split("Commands:").nth(1).unwrap_or_default();
+        for line in listed.lines().skip(1).take_while(|line| line.starts_with("  ")) {
+            let name = line.split_whitespace().next().unwrap_or_default();
+            if line.starts_with("   ") || name == "help" || name.is_empty() {
+                continue;
+            }
+            waiting.push([path.clone(), vec![name.to_owned()]].concat());
+        }
+    }
+    assert!(count > 45, "only {count} commands were found");
+}
+
+#[test]
+fn documents_match_their_schemas() {
+    let place = Place::new(21);
+    let net = place.testnet(&[]);
+    let receipt = net.dir().join("receipt.json");
+    let receipt = receipt.to_str().unwrap();
+    let put = net.json(&["kv", "put", "a", "1", "--receipt", receipt]);
+    let txid = put["txid"].as_str().unwrap().to_owned();
+    check(&place, &put);
+    for arguments in [
+        vec!["kv", "get", "a"],
+        vec!["kv", "get", "a", "--consistency", "local"],
+        vec!["kv", "cas", "a", "2", "--expect", "1"],
+        vec!["kv", "put", "b", "1", "--if-absent"],
+        vec!["kv", "list"],
+        vec!["kv", "delete", "b"],
+        vec!["topic", "append", "log", "entry"],
+        vec!["topic", "read", "log"],
+        vec!["topic", "list"],
+        vec!["block", "show"],
+        vec!["block", "list"],
+        vec!["tx", "status", &txid],
+        vec!["tx", "show", &txid],
+        vec!["tx", "cancel", "77", "0"],
+        vec!["tx", "bench", "-c", "4", "-d", "1s", "--warmup", "100ms", "--floor"],
+        vec!["receipt", "verify", receipt],
+        vec!["receipt", "show", receipt],
+        vec!["genesis", "show"],
+        vec!["genesis", "hash"],
+        vec!["genesis", "check", "genesis.toml"],
+        vec!["key", "show", "keys/client.pem"],
+        vec!["testnet", "status"],
+        vec!["status"],
+        vec!["explain", "Q0412"],
+        vec!["explain", "list"],
+        vec!["schema"],
+        vec!["version"],
+    ] {
+        check(&place, &net.json(&arguments));
+    }
+}
+
+#[test]
+fn what_the_ledger_refuses_has_its_own_code() {
+    let place = Place::new(22);
+    let net = place.testnet(&[]);
+    let fail = |arguments: &[&str], exit: i32, code: &str| {
+        let output = net.run(&[&["-o", "json", "-q"], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {text}");
+        let error: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(error["code"], code, "{text}");
+        check(&place, &error);
+    };
+    net.json(&["kv", "put", "a", "1"]);
+    fail(&["kv", "cas", "a", "2", "--expect", "9"], 4, "Q0412");
+    fail(&["kv", "put", "a", "2", "--if-absent"], 4, "Q0413");
+    fail(&["kv", "get", "missing"], 3, "Q0506");
+    fail(&["kv", "put", "a", "1", "--valid-for", "100h"], 5, "Q0406");
+    net.run(&["key", "new", "--out", "stranger.pem"]);
+    fail(&["--key", "stranger.pem", "kv", "put", "a", "1"], 8, "Q0402");
+    let big = "x".repeat(100_000);
+    let file = format!(
+        "{{\"operations\":[{}]}}",
+        vec![format!("{{\"put\":{{\"key\":\"k\",\"value\":\"{big}\"}}}}"); 3].join(",")
+    );
+    std::fs::write(net.dir().join("big.json"), file).unwrap();
+    fail(&["tx", "submit", "--file", "big.json"], 5, "Q0404");
+    let dry = net.json(&["tx", "submit", "--dry-run", "--file", "small.json"].map(|argument| {
+        std::fs::write(net.dir().join("small.json"), r#"{"operations":[{"get":{"key":"a"}}]}"#).unwrap();
+        argument
+    }));
+    let mut hex = dry["hex"].as_str().unwrap().to_owned();
+    let last = if hex.ends_with('0') { "1" } else { "0" };
+    hex.replace_range(hex.len() - 1.., last);
+    fail(&["tx", "submit", "--hex", &hex], 5, "Q0401");
+}
+
+#[test]
+fn a_receipt_with_any_damage_is_refused() {
+    let place = Place::new(23);
+    let net = place.testnet(&[]);
+    let path = net.dir().join("receipt.json");
+    net.json(&["kv", "put", "a", "1", "--receipt", path.to_str().unwrap()]);
+    let good = std::fs::read(&path).unwrap();
+    for at in (0..good.len()).step_by(good.len() / 25) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&path, bad).unwrap();
+        let refused = net.run(&["receipt", "verify", path.to_str().unwrap()]);
+        assert_eq!(refused.status.code(), Some(6), "byte {at}");
+    }
+}
+
+#[test]
+fn bad_input_says_what_why_and_how_to_mend_it() {
+    let place = Place::new(24);
+    let error = place.fail(&["kv", "get", "a"], 1);
+    assert_eq!(error["code"], "Q0104");
+    let error = place.fail(&["testnet", "status", "nowhere"], 9);
+    assert_eq!(error["code"], "Q0507");
+    let error = place.fail(&["testnet", "new", "three", "-n", "3", "--base-port", "0"], 1);
+    assert!(error["why"].as_str().unwrap().contains("allow-crash-only"), "{error}");
+    place.succeed(&["testnet", "new", "three", "-n", "3", "--base-port", "0", "--allow-crash-only"]);
+    let error = place.fail(&["testnet", "new", "three"], 9);
+    assert_eq!(error["code"], "Q0802");
+    let error = place.fail(&["explain", "Q9999"], 3);
+    assert_eq!(error["code"], "Q0506");
+}

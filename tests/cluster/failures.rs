@@ -1,0 +1,137 @@
+//! Kills, pauses and lost power, judged by receipts.
+
+use crate::harness::{Net, Place, until};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Puts a numbered key, receipt kept, and returns its height.
+fn put(net: &Net<'_>, number: usize) -> u64 {
+    let receipt = net.dir().join(format!("receipt{number}.json"));
+    let key = format!("key{number}");
+    let done = net.json(&["kv", "put", &key, "value", "--receipt", receipt.to_str().unwrap()]);
+    done["height"].as_u64().unwrap()
+}
+
+/// Everything acknowledged so far is there, once, and its receipt verifies with the genesis alone.
+fn judge(net: &Net<'_>, acknowledged: usize) {
+    for number in 0..acknowledged {
+        let receipt = net.dir().join(format!("receipt{number}.json"));
+        let verified = net.json(&["receipt", "verify", receipt.to_str().unwrap()]);
+        assert_eq!(verified["valid"], Value::Bool(true));
+        let found = net.json(&["kv", "get", &format!("key{number}")]);
+        assert_eq!(found["value"], "value");
+    }
+    let newest = net.json(&["block", "show"])["height"].as_u64().unwrap();
+    let blocks = net.json(&["block", "list", "--from", "1", "--limit", &newest.to_string()]);
+    let mut seen = BTreeSet::new();
+    for block in blocks["blocks"].as_array().unwrap() {
+        for transaction in block["transactions"].as_array().unwrap() {
+            if transaction["result"] == "committed" {
+                assert!(seen.insert(transaction["txid"].as_str().unwrap().to_owned()), "executed twice");
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_primaries_are_replaced_and_come_back() {
+    let place = Place::new(10);
+    let net = place.testnet(&[]);
+    for round in 0..3 {
+        put(&net, 2 * round);
+        let primary = net.primary().to_string();
+        net.json(&["kv", "put", "warm", "up"]);
+        assert!(net.run(&["testnet", "kill", &primary]).status.success());
+        put(&net, 2 * round + 1);
+        assert!(net.run(&["testnet", "start", &primary]).status.success());
+        until("the restarted replica votes again", || net.run(&["-q", "status"]).status.success());
+    }
+    judge(&net, 6);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_all_lose_power() {
+    let place = Place::new(11);
+    let net = place.testnet(&["--checkpoint-every", "4"]);
+    let mut height = 0;
+    for round in 0..4 {
+        for step in 0..3 {
+            let higher = put(&net, 3 * round + step);
+            assert!(higher > height, "the ledger goes on where it was");
+            height = higher;
+        }
+        for node in ["0", "1", "2", "3"] {
+            assert!(net.run(&["testnet", "kill", node]).status.success());
+        }
+        for node in ["0", "1", "2", "3"] {
+            assert!(net.run(&["testnet", "start", node]).status.success());
+        }
+        until("all vote again", || net.run(&["-q", "status"]).status.success());
+    }
+    judge(&net, 12);
+}
+
+#[test]
+fn commits_resume_while_the_primary_is_paused() {
+    let place = Place::new(12);
+    let net = place.testnet(&[]);
+    put(&net, 0);
+    let primary = net.primary().to_string();
+    assert!(net.run(&["testnet", "pause", &primary]).status.success());
+    put(&net, 1);
+    let paused = net.json(&["testnet", "status"]);
+    assert_eq!(
+        paused["nodes"][primary.parse::<usize>().unwrap()]["state"],
+        "paused",
+        "it was paused all along"
+    );
+    assert!(net.run(&["testnet", "resume", &primary]).status.success());
+    put(&net, 2);
+}
+
+#[test]
+fn five_members_with_two_stopped_commit_nothing() {
+    let place = Place::new(13);
+    let net = place.testnet(&["-n", "5"]);
+    put(&net, 0);
+    for node in ["3", "4"] {
+        assert!(net.run(&["testnet", "kill", node]).status.success());
+    }
+    let unknown = net.run(&["--timeout", "3s", "kv", "put", "a", "b"]);
+    assert_eq!(unknown.status.code(), Some(75), "{}", String::from_utf8_lossy(&unknown.stderr));
+    assert_eq!(net.run(&["-q", "status"]).status.code(), Some(7));
+    assert!(net.run(&["testnet", "start", "3"]).status.success());
+    net.json(&["kv", "put", "a", "b"]);
+}
+
+#[test]
+fn a_replica_whose_log_does_not_sync_stops_with_74() {
+    let place = Place::new(14);
+    let net = place.testnet(&[]);
+    let config = net.dir().join("node2/quorate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(net.run(&["testnet", "kill", "2"]).status.success());
+    std::fs::write(&config, format!("{text}fail-log-sync-after = 5\n")).unwrap();
+    assert!(net.run(&["testnet", "start", "2"]).status.success());
+    until("its log fails", || {
+        put(&net, 0);
+        net.json(&["testnet", "status"])["nodes"][2]["ended"] == "exit 74"
+    });
+    put(&net, 1);
+    std::fs::write(&config, text).unwrap();
+    assert!(net.run(&["testnet", "start", "2"]).status.success());
+    until("it votes again", || net.run(&["-q", "status"]).status.success());
+}
+
+#[test]
+fn a_deleted_data_directory_is_refused() {
+    let place = Place::new(15);
+    let net = place.testnet(&[]);
+    assert!(net.run(&["testnet", "kill", "1"]).status.success());
+    std::fs::remove_dir_all(net.dir().join("node1/data")).unwrap();
+    let refused = net.run(&["-o", "json", "node", "run", "--dir", "node1"]);
+    assert_eq!(refused.status.code(), Some(9));
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(error["code"], "Q0801");
+    assert!(!net.dir().join("node1/data").exists(), "run makes no store");
+}
