@@ -3,13 +3,18 @@
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The end of every wait that a condition should end sooner.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// One cluster at a time: a dozen on two cores would measure the scheduler.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A directory with its own home, for everything that a command might write.
 pub(crate) struct Place {
+    _turn: MutexGuard<'static, ()>,
     pub(crate) dir: tempfile::TempDir,
     address: String,
 }
@@ -17,7 +22,8 @@ pub(crate) struct Place {
 impl Place {
     /// `number` is the test's own: its replicas listen on 127.77.number.1.
     pub(crate) fn new(number: u8) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), address: format!("127.77.{number}.1") }
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { _turn: turn, dir: tempfile::tempdir().unwrap(), address: format!("127.77.{number}.1") }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

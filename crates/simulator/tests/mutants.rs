@@ -18,7 +18,7 @@ fn scenario_holds(name: &str) -> bool {
 }
 
 fn seeds_hold() -> bool {
-    (0..60).all(|seed| catch_unwind(|| run_seed(seed).is_ok()).unwrap_or(false))
+    (0..30).all(|seed| catch_unwind(|| run_seed(seed).is_ok()).unwrap_or(false))
 }
 
 fn quorums_hold() -> bool {

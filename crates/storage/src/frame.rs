@@ -65,7 +65,10 @@ impl Seed {
     /// Appends a frame that will stand at `offset` of the file.
     pub(crate) fn write(&self, offset: usize, claim: Position, payload: &[u8], out: &mut Vec<u8>) {
         let length = u32::try_from(payload.len()).expect("a frame's payload is below 4 GiB");
-        assert!(length > 0, "zeros, as a fresh segment has them, must not look like a frame");
+        assert!(
+            length > 0 || claim > Position::default(),
+            "zeros, as a fresh segment has them, must not look like a frame"
+        );
         let mut head = Vec::with_capacity(12);
         head.extend_from_slice(&length.to_be_bytes());
         head.extend_from_slice(&claim.pack().to_be_bytes());
@@ -81,7 +84,8 @@ impl Seed {
         let length = u32::from_be_bytes(head[..4].try_into().ok()?) as usize;
         let claim = Position::unpack(u64::from_be_bytes(head[4..].try_into().ok()?));
         // What was never written costs no hash: recovery looks at every position of a tail.
-        if length == 0 || claim > (Position { file: self.file, offset }) {
+        let unwritten = length == 0 && claim == Position::default();
+        if unwritten || claim > (Position { file: self.file, offset }) {
             return None;
         }
         let end = offset.checked_add(OVERHEAD)?.checked_add(length)?;
