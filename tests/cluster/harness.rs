@@ -104,12 +104,6 @@ impl Net<'_> {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The pids of the replicas that run.
-    pub(crate) fn pids(&self) -> Vec<Option<u64>> {
-        let status = self.json(&["testnet", "status"]);
-        status["nodes"].as_array().unwrap().iter().map(|node| node["pid"].as_u64()).collect()
-    }
-
     /// The member that the replicas in reach call primary.
     pub(crate) fn primary(&self) -> usize {
         let output = self.run(&["-o", "json", "status"]);
