@@ -406,3 +406,6 @@ impl<D: Disk> Log for SegmentedLog<D> {
         self.guarded(|log| log.compact_to(records))
     }
 }
+
+#[cfg(test)]
+mod tests;

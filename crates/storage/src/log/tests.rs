@@ -1,0 +1,123 @@
+use super::{LogError, SegmentedLog};
+use crate::simulated::SimulatedDisk;
+use quorate_pbft::Log;
+use quorate_types::{
+    Digest, Epoch, LedgerId, Record, ReplicaId, Seq, Signature, SignedStatement, Statement, View,
+};
+
+const LEDGER: LedgerId = LedgerId([7; 32]);
+/// Small, so that a few records cross segments.
+const SEGMENT: usize = 2_048;
+
+fn record(seq: u64) -> Record {
+    Record::Vote(SignedStatement {
+        epoch: Epoch::ZERO,
+        signer: ReplicaId::new(1),
+        statement: Statement::Prepare { view: View::ZERO, seq: Seq::new(seq), digest: Digest([3; 32]) },
+        signature: Signature([5; 64]),
+    })
+}
+
+fn open(disk: &SimulatedDisk) -> Result<(SegmentedLog<SimulatedDisk>, Vec<Record>), LogError> {
+    SegmentedLog::open_with(disk.clone(), LEDGER, SEGMENT).map(|(log, found)| (log, found.records))
+}
+
+/// A log of `count` records, each synced by itself.
+fn written(count: u64) -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    let (mut log, _) = open(&disk).unwrap();
+    for seq in 0..count {
+        log.append(&record(seq)).unwrap();
+        log.sync().unwrap();
+    }
+    log.claim_idle().unwrap();
+    disk
+}
+
+fn records(range: std::ops::Range<u64>) -> Vec<Record> {
+    range.map(record).collect()
+}
+
+#[test]
+fn d1_what_was_synced_is_found_again_across_segments_and_openings() {
+    let disk = written(40);
+    disk.crash(|_| 0);
+    let (mut log, found) = open(&disk).unwrap();
+    assert_eq!(found, records(0..40));
+    log.append(&record(40)).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    disk.crash(|_| 0);
+    assert_eq!(open(&disk).unwrap().1, records(0..41));
+}
+
+#[test]
+fn d4_a_flipped_bit_is_never_a_silently_shorter_history() {
+    let disk = written(40);
+    let mut refused = 0;
+    for at in 0..200usize {
+        let damaged = disk.fork();
+        let names = crate::disk::Disk::list(&damaged).unwrap();
+        let name = &names[at % names.len()];
+        damaged.flip(name, at * 7 % SEGMENT, u8::try_from(at % 8).unwrap());
+        match open(&damaged) {
+            Ok((_, found)) => assert_eq!(found, records(0..40), "{name} at {}", at * 7 % SEGMENT),
+            Err(LogError::Corrupt { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 100, "only {refused} of 200 positions were held against the log");
+}
+
+#[test]
+fn d4_a_torn_tail_is_cut() {
+    for kept in 0..60 {
+        let disk = written(3);
+        let (mut log, _) = open(&disk).unwrap();
+        disk.fail_syncs();
+        log.append(&record(3)).unwrap();
+        assert!(log.sync().is_err());
+        drop(log);
+        disk.crash(|len| kept * len / 60);
+        assert_eq!(open(&disk).unwrap().1, records(0..3), "{kept} of 60 parts of the write survive");
+    }
+}
+
+#[test]
+fn k3_a_compaction_is_all_or_nothing_at_every_disk_operation() {
+    let counting = written(20);
+    let before = counting.operations();
+    open(&counting).unwrap().0.compact(&records(15..20)).unwrap();
+    let operations = counting.operations() - before;
+    for at in 0..operations {
+        let disk = written(20);
+        disk.fail_at(disk.operations() + at);
+        if let Ok((mut log, _)) = open(&disk) {
+            let _ = log.compact(&records(15..20));
+        }
+        disk.crash(|len| if at % 2 == 0 { 0 } else { len });
+        let found = open(&disk).unwrap().1;
+        assert!(
+            found == records(0..20) || found == records(15..20),
+            "operation {at}: {} records",
+            found.len()
+        );
+    }
+}
+
+#[test]
+fn d3_after_a_failure_nothing_is_written_any_more() {
+    let disk = SimulatedDisk::new();
+    let (mut log, _) = open(&disk).unwrap();
+    disk.fail_syncs();
+    log.append(&record(0)).unwrap();
+    assert!(matches!(log.sync(), Err(LogError::Disk(_))));
+    assert!(matches!(log.append(&record(1)).and_then(|()| log.sync()), Err(LogError::Poisoned)));
+}
+
+#[test]
+fn d5_a_log_of_another_ledger_is_not_read() {
+    let disk = written(3);
+    let other = SegmentedLog::open_with(disk, LedgerId([8; 32]), SEGMENT);
+    assert!(!matches!(other, Ok((_, found)) if !found.records.is_empty()));
+}
