@@ -64,6 +64,12 @@ impl<S: Signer> Replica<S> {
         assert!(seq <= self.delivered, "N9: {seq} was executed without being delivered");
         let oldest = self.custody.oldest().map(|(id, _)| id);
         self.executed = seq;
+        if self.catching_up {
+            // T1: what was executed below a proven checkpoint is in the block store, and nobody votes on it any more. The
+            // stable checkpoint moves only when the whole way is done.
+            let done = self.executed.min(self.base.base());
+            self.slots.retain(|other, _| *other > done);
+        }
         self.executed_time = time;
         self.headers.insert(seq, header_hash);
         self.obligation = obligation;

@@ -433,7 +433,8 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn slot_mut(&mut self, seq: Seq) -> Option<&mut Slot> {
         let near = self.delivered.plus(2 * limits::FETCH_BLOCKS as u64);
         let transferred = seq <= self.base.base() && seq > near;
-        if seq <= self.stable.base() || seq > self.window_end() || transferred {
+        let passed = self.catching_up && seq <= self.executed.min(self.base.base());
+        if seq <= self.stable.base() || seq > self.window_end() || transferred || passed {
             return None;
         }
         Some(self.slots.entry(seq).or_default())
