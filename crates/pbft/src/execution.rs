@@ -64,12 +64,6 @@ impl<S: Signer> Replica<S> {
         assert!(seq <= self.delivered, "N9: {seq} was executed without being delivered");
         let oldest = self.custody.oldest().map(|(id, _)| id);
         self.executed = seq;
-        if self.catching_up {
-            // T1: what was executed below a proven checkpoint is in the block store, and nobody votes on it any more. The
-            // stable checkpoint moves only when the whole way is done.
-            let done = self.executed.min(self.base.base());
-            self.slots.retain(|other, _| *other > done);
-        }
         self.executed_time = time;
         self.headers.insert(seq, header_hash);
         self.obligation = obligation;
@@ -81,7 +75,17 @@ impl<S: Signer> Replica<S> {
         if seq.is_checkpoint(self.config.parameters.checkpoint_every) {
             out.push(Effect::MakeDurable { seq });
         }
+        self.drop_passed_slots();
         Verdict::Accepted
+    }
+
+    /// T1: what a transfer has executed below a proven checkpoint is in the block store, and nobody votes on it any more.
+    /// The stable checkpoint moves only when the whole way is done.
+    pub(crate) fn drop_passed_slots(&mut self) {
+        if self.catching_up {
+            let done = self.executed.min(self.base.base());
+            self.slots.retain(|other, _| *other > done);
+        }
     }
 
     /// C2: a request leaves custody when it is in an executed block, its number is used, or it expired.
@@ -254,7 +258,7 @@ impl<S: Signer> Replica<S> {
         if seq <= self.executed {
             return self.on_block_certificate(block.certificate.clone(), out);
         }
-        let ahead = self.delivered.plus(2 * limits::FETCH_BLOCKS as u64);
+        let ahead = self.executed.plus(2 * limits::FETCH_BLOCKS as u64);
         let digest = block.header.batch_digest;
         let Some(slot) = self.slot_mut(seq).filter(|_| seq <= ahead) else {
             return Verdict::Ignored(Ignored::TooFarAhead);

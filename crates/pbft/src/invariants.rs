@@ -28,10 +28,20 @@ impl<S: Signer> Replica<S> {
 
     /// Every collection is within its bound (INV-M1).
     fn check_bounds(&self) {
+        let (stable, base) = (self.stable.base(), self.base.base());
         let window = usize::try_from(self.config.parameters.window).unwrap_or(usize::MAX);
         let n = usize::from(self.n());
         let held = 3 * window + 2 * quorate_types::limits::FETCH_BLOCKS;
-        assert!(self.slots.len() <= held, "slots: {} > {held}", self.slots.len());
+        assert!(
+            self.slots.len() <= held,
+            "slots: {} > {held}; from {:?} to {:?}; stable {stable}, executed {}, committed {}, base {base}, catching up {}",
+            self.slots.len(),
+            self.slots.first_key_value().map(|(seq, _)| seq),
+            self.slots.last_key_value().map(|(seq, _)| seq),
+            self.executed,
+            self.delivered,
+            self.catching_up
+        );
         assert!(self.view_changes.latest.len() <= n);
         assert!(self.condemned.len() <= n);
         let pledges = self.pledges.counts();

@@ -43,7 +43,7 @@ impl<S: Signer> Replica<S> {
             out.record(self.anchor());
         }
         let mut bodies = BTreeMap::new();
-        self.delivered = executed.0;
+        (self.executed, self.delivered) = (executed.0, executed.0);
         for record in records {
             self.replay(record.into_inner(), &mut bodies);
         }
@@ -59,6 +59,7 @@ impl<S: Signer> Replica<S> {
         self.mark_floor = self.highest_certificate();
         self.next_proposal = self.highest_proposed().max(self.base.base()).next();
         self.catching_up = self.base.base() > self.executed;
+        self.drop_passed_slots();
         self.greet(now, out);
     }
 

@@ -432,6 +432,7 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn start_catching_up(&mut self, to: Seq, out: &mut Outbox) {
         if !self.catching_up {
             self.catching_up = true;
+            self.drop_passed_slots();
             out.report(Report::CatchingUp { from: self.executed, to });
         }
     }

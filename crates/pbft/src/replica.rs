@@ -431,7 +431,7 @@ impl<S: Signer> Replica<S> {
     /// The slot of `seq`, made if it lies in what may be held: above stable, within the window, and of what a transfer
     /// brings only the next few.
     pub(crate) fn slot_mut(&mut self, seq: Seq) -> Option<&mut Slot> {
-        let near = self.delivered.plus(2 * limits::FETCH_BLOCKS as u64);
+        let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64);
         let transferred = seq <= self.base.base() && seq > near;
         let passed = self.catching_up && seq <= self.executed.min(self.base.base());
         if seq <= self.stable.base() || seq > self.window_end() || transferred || passed {
