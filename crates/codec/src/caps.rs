@@ -19,7 +19,7 @@ pub struct Caps {
     pub small_frame: usize,
 }
 
-/// Bytes of a signed statement's fixed parts, with room to spare.
+/// Bytes of a signed statement's fixed parts, with room to spare; also of a header.
 const STATEMENT: usize = 256;
 /// Bytes of a (signer, signature) pair: 2 + 64.
 const PAIR: usize = 66;
@@ -39,7 +39,7 @@ impl Caps {
         let transactions = parameters.block_max_transactions as usize;
         // Each transaction costs its signed bytes and at most this much for lengths.
         let batch = parameters.block_max_bytes as usize + transactions * 128 + STATEMENT;
-        let small_frame = (batch + 2 * certificate + 2 * STATEMENT).max(view_change);
+        let small_frame = (batch + 2 * certificate + 2 * STATEMENT + window * STATEMENT).max(view_change);
         let caps = Self {
             members: n,
             strong,
@@ -65,6 +65,7 @@ impl Caps {
             Message::Block(block) => {
                 let batch = block.block.batch.as_ref();
                 self.block_certificate(&block.certificate)
+                    && block.links.len() <= self.window
                     && batch.is_none_or(|batch| batch.transactions.len() <= self.batch_transactions)
             }
             Message::Forward(transactions) => transactions.len() <= limits::MAX_BATCH_TRANSACTIONS as usize,

@@ -113,10 +113,17 @@ pub struct CheckedBlock {
     pub header_hash: Digest,
     /// `None` for the null batch.
     pub batch: Option<Arc<HashedBatch>>,
+    /// From this block up to the certificate's (M8).
+    pub links: Vec<Header>,
     pub certificate: BlockCertificate,
 }
 
 impl CheckedBlock {
+    /// The certificate, if it is this block's own and not a later one's.
+    pub fn own_certificate(&self) -> Option<&BlockCertificate> {
+        Some(&self.certificate).filter(|certificate| certificate.height == self.header.height)
+    }
+
     /// The block as it travels.
     pub fn to_certified_block(&self) -> CertifiedBlock {
         CertifiedBlock {
@@ -124,6 +131,7 @@ impl CheckedBlock {
                 header: self.header.clone(),
                 batch: self.batch.as_ref().map(|batch| batch.batch().clone()),
             },
+            links: self.links.clone(),
             certificate: self.certificate.clone(),
         }
     }
@@ -319,17 +327,24 @@ impl Claims<'_> {
     }
 
     fn block(&mut self, certified: &CertifiedBlock) -> Result<Arc<CheckedBlock>, Malformed> {
-        let CertifiedBlock { block, certificate } = certified;
+        let CertifiedBlock { block, links, certificate } = certified;
         if block.header.ledger != *self.members.ledger() {
             return Err(Malformed::OtherLedger);
         }
         let header_hash = header_hash(&block.header);
         let batch = block.batch.clone().map(|batch| self.batch(batch)).transpose()?;
         let digest = batch.as_ref().map_or_else(null_batch_digest, |batch| batch.digest());
-        if certificate.header != header_hash
-            || certificate.height != block.header.height
-            || block.header.batch_digest != digest
-        {
+        if links.len() as u64 > limits::MAX_WINDOW {
+            return Err(Malformed::BadList);
+        }
+        let (mut height, mut tip) = (block.header.height, header_hash);
+        for link in links {
+            if link.ledger != block.header.ledger || link.height != height.next() || link.parent != tip {
+                return Err(Malformed::DigestMismatch);
+            }
+            (height, tip) = (link.height, self::header_hash(link));
+        }
+        if certificate.header != tip || certificate.height != height || block.header.batch_digest != digest {
             return Err(Malformed::DigestMismatch);
         }
         self.block_certificate(certificate)?;
@@ -337,6 +352,7 @@ impl Claims<'_> {
             header: block.header.clone(),
             header_hash,
             batch,
+            links: links.clone(),
             certificate: certificate.clone(),
         }))
     }
@@ -481,3 +497,6 @@ impl Attested for BlockCertificate {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,6 +178,7 @@ impl<S: Signer> Replica<S> {
             return;
         }
         out.record(Record::Stable(certificate.clone()));
+        out.push(Effect::Certified(certificate.clone()));
         self.stable = self.base.clone();
         out.report(Report::CheckpointStable { seq });
         self.truncate(seq, out);

@@ -7,8 +7,8 @@ use crate::replica::{Head, Replica};
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedBlock, Signer};
 use quorate_types::{
-    BlockCertificate, CertificateKind, Digest, LedgerTime, Message, Now, ReplicaId, Seq, Signature,
-    SignedStatement, Statement, StatementKind, limits,
+    BaseProof, BlockCertificate, CertificateKind, Digest, LedgerTime, Message, Now, ReplicaId, Seq,
+    Signature, SignedStatement, Statement, StatementKind, limits,
 };
 use std::collections::BTreeMap;
 
@@ -140,8 +140,12 @@ impl<S: Signer> Replica<S> {
     /// Compares the own header with a certificate that came first (K4); returns whether none is held.
     fn check_certified(&mut self, seq: Seq, own: Digest, out: &mut Outbox) -> bool {
         let block = self.slots.get(&seq).and_then(|slot| slot.block.clone());
+        if let Some(block) = block.as_ref().filter(|block| block.header_hash != own) {
+            self.halt(Report::Diverged { seq, own, certified: block.header_hash }, out);
+            return false;
+        }
         let known = self.attestations.certificates.get(&seq);
-        let certificate = known.or(block.as_ref().map(|block| &block.certificate)).cloned();
+        let certificate = known.or(block.as_ref().and_then(|block| block.own_certificate())).cloned();
         let Some(certificate) = certificate else { return true };
         if certificate.header != own {
             self.halt(Report::Diverged { seq, own, certified: certificate.header }, out);
@@ -155,6 +159,10 @@ impl<S: Signer> Replica<S> {
 
     /// Attests again what was executed before a restart and has no certificate (M8).
     pub(crate) fn attest_recovered(&mut self, out: &mut Outbox) {
+        if let BaseProof::Checkpoint(certificate) = &self.stable {
+            // A restart may have come between the log's record of it and the block store's.
+            out.push(Effect::Certified(certificate.clone()));
+        }
         let uncertified: Vec<(Seq, Digest)> = self
             .headers
             .range(self.attestations.certified().next()..)
@@ -256,7 +264,10 @@ impl<S: Signer> Replica<S> {
     ) -> Verdict {
         let seq = block.header.height;
         if seq <= self.executed {
-            return self.on_block_certificate(block.certificate.clone(), out);
+            return match block.own_certificate() {
+                Some(own) => self.on_block_certificate(own.clone(), out),
+                None => Verdict::Ignored(Ignored::Duplicate),
+            };
         }
         let ahead = self.executed.plus(2 * limits::FETCH_BLOCKS as u64);
         let digest = block.header.batch_digest;

@@ -485,7 +485,8 @@ impl<S: Signer> Replica<S> {
         for _ in 0..n {
             let peer = ReplicaId::new(self.peers.fetch.next_peer % n);
             self.peers.fetch.next_peer = (self.peers.fetch.next_peer + 1) % n;
-            let has = self.peers.status.get(&peer).is_none_or(|status| status.certified >= from);
+            let has = |status: &Status| status.certified.max(status.stable) >= from;
+            let has = self.peers.status.get(&peer).is_none_or(has);
             if peer != self.me() && has {
                 return Some(peer);
             }

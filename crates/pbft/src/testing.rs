@@ -306,7 +306,7 @@ impl Cluster {
                 let certificate = node.certificates.get(&header.height)?.clone();
                 let batch = batch.as_ref().map(|batch| batch.batch().clone());
                 let block = Block { header: header.clone(), batch };
-                Some(Message::Block(Arc::new(CertifiedBlock { block, certificate })))
+                Some(Message::Block(Arc::new(CertifiedBlock { block, links: Vec::new(), certificate })))
             })
             .collect();
         for block in blocks {

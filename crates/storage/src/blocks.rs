@@ -4,12 +4,16 @@
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
 use bincode::{Decode, Encode};
+use quorate_types::limits::MAX_WINDOW;
 use quorate_types::{Block, BlockCertificate, CertifiedBlock, Header, LedgerId, Seq, TransactionResult};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 /// Bytes after which a new file is begun.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
+
+/// About what a header takes in a message.
+const HEADER_BYTES: usize = 256;
 
 /// A block with the results of its transactions, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -232,7 +236,8 @@ impl<D: Disk> BlockStore<D> {
         }
     }
 
-    /// Blocks with certificates from `from` on, until one has none, or the limits are reached; the first is always given.
+    /// Blocks with certificates from `from` on, until none is certified, or the limits are reached; the first is always
+    /// given. A block without a certificate of its own comes with the headers that link it to the next that has one (M8).
     ///
     /// # Errors
     /// If the disk fails.
@@ -245,14 +250,39 @@ impl<D: Disk> BlockStore<D> {
         let mut found = Vec::new();
         let mut bytes = 0;
         let mut height = from.max(Seq::new(1));
+        let mut links = VecDeque::new();
         while found.len() < most && bytes < most_bytes {
-            let (Some(stored), Some(certificate)) = (self.block(height)?, self.certificate(height)?) else {
+            let Some(certified) = self.certificates.range(height..).next().map(|(at, _)| *at) else { break };
+            let (Some(stored), Some(certificate)) = (self.block(height)?, self.certificate(certified)?)
+            else {
                 break;
             };
-            bytes += stored.block.batch.as_ref().map_or(256, |batch| batch.size());
-            found.push(CertifiedBlock { block: stored.block, certificate });
+            if certified.above(height) > MAX_WINDOW {
+                break;
+            }
+            self.extend_links(&mut links, height, certified)?;
+            bytes += HEADER_BYTES * (1 + links.len());
+            bytes += stored.block.batch.as_ref().map_or(0, |batch| batch.size());
+            found.push(CertifiedBlock { block: stored.block, links: links.clone().into(), certificate });
             height = height.next();
         }
         Ok(found)
     }
+
+    /// Makes `links` the headers of `height + 1 ..= last`, of which it may hold a part from the block before.
+    fn extend_links(&self, links: &mut VecDeque<Header>, height: Seq, last: Seq) -> io::Result<()> {
+        while links.front().is_some_and(|link| link.height <= height) {
+            links.pop_front();
+        }
+        let mut next = links.back().map_or(height, |link| link.height).next();
+        while next <= last {
+            let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("block {next} is missing"));
+            links.push_back(self.header(next)?.ok_or_else(damaged)?);
+            next = next.next();
+        }
+        Ok(())
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,9 +88,12 @@ pub struct Block {
     pub batch: Option<Arc<Batch>>,
 }
 
-/// A block with the certificate that makes it transferable (N8, T1).
+/// A block with the certificate that makes it transferable (N8, T1): its own, or that of a later block together with the
+/// headers that link down from it (M8).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct CertifiedBlock {
     pub block: Block,
+    /// The headers of the heights after this block up to the certificate's; empty if the certificate is the block's own.
+    pub links: Vec<Header>,
     pub certificate: BlockCertificate,
 }

@@ -1,0 +1,124 @@
+use super::*;
+use crate::simulated::SimulatedDisk;
+use quorate_types::{CertificateKind, Digest, Epoch, LedgerTime};
+
+const LEDGER: LedgerId = LedgerId([7; 32]);
+
+fn block(height: u64) -> StoredBlock {
+    let header = Header {
+        ledger: LEDGER,
+        epoch: Epoch::ZERO,
+        height: Seq::new(height),
+        parent: Digest([height as u8; 32]),
+        time: LedgerTime(height),
+        batch_digest: Digest([1; 32]),
+        transactions_root: Digest([2; 32]),
+        results_root: Digest([3; 32]),
+        state_root: Digest([4; 32]),
+        members_hash: Digest([5; 32]),
+        transaction_count: 0,
+    };
+    StoredBlock { block: Block { header, batch: None }, results: Vec::new() }
+}
+
+fn certificate(height: u64) -> BlockCertificate {
+    BlockCertificate {
+        epoch: Epoch::ZERO,
+        height: Seq::new(height),
+        header: Digest([6; 32]),
+        kind: CertificateKind::Attest,
+        signatures: Vec::new(),
+    }
+}
+
+fn open(disk: &SimulatedDisk) -> BlockStore<SimulatedDisk> {
+    BlockStore::open(disk.clone(), LEDGER).unwrap()
+}
+
+/// Blocks 1 to `tip`, of which those in `certified` have certificates; synced.
+fn store(disk: &SimulatedDisk, tip: u64, certified: &[u64]) -> BlockStore<SimulatedDisk> {
+    let mut store = open(disk);
+    for height in 1..=tip {
+        store.append(block(height)).unwrap();
+    }
+    for height in certified {
+        store.append_certificate(certificate(*height)).unwrap();
+    }
+    store.sync().unwrap();
+    store
+}
+
+/// The heights of the blocks given from `from` on, each with its number of links and its certificate's height.
+fn given(store: &BlockStore<SimulatedDisk>, from: u64, most: usize) -> Vec<(u64, usize, u64)> {
+    let blocks = store.certified_blocks(Seq::new(from), most, usize::MAX).unwrap();
+    let of = |block: &CertifiedBlock| {
+        for (at, link) in block.links.iter().enumerate() {
+            assert_eq!(link.height.get(), block.block.header.height.get() + 1 + at as u64);
+        }
+        (block.block.header.height.get(), block.links.len(), block.certificate.height.get())
+    };
+    blocks.iter().map(of).collect()
+}
+
+#[test]
+fn t1_blocks_are_given_up_to_the_last_certificate() {
+    let disk = SimulatedDisk::new();
+    let all: Vec<u64> = (1..=5).collect();
+    let store = store(&disk, 7, &all);
+    assert_eq!(given(&store, 2, 10), [(2, 0, 2), (3, 0, 3), (4, 0, 4), (5, 0, 5)]);
+    assert_eq!(given(&store, 2, 2), [(2, 0, 2), (3, 0, 3)]);
+    assert_eq!(given(&store, 6, 10), []);
+    assert_eq!(given(&store, 0, 1), [(1, 0, 1)]);
+    assert_eq!(store.certified_blocks(Seq::new(1), 10, 1).unwrap().len(), 1, "the first is always given");
+    assert_eq!((store.tip(), store.certified()), (Seq::new(7), Seq::new(5)));
+}
+
+#[test]
+fn m8_blocks_without_a_certificate_come_with_links_to_the_next_one() {
+    let disk = SimulatedDisk::new();
+    let store = store(&disk, 9, &[1, 4, 8]);
+    let expected = [(1, 0, 1), (2, 2, 4), (3, 1, 4), (4, 0, 4), (5, 3, 8), (6, 2, 8), (7, 1, 8), (8, 0, 8)];
+    assert_eq!(given(&store, 1, 10), expected);
+    assert_eq!(given(&store, 9, 10), []);
+    assert_eq!(store.certified(), Seq::new(1));
+    assert_eq!(given(&open(&disk), 1, 10), expected, "after a restart");
+}
+
+#[test]
+fn d1_unsynced_blocks_are_lost_or_whole_and_the_store_goes_on() {
+    for kept in [0, 1, 40, 300, usize::MAX] {
+        let disk = SimulatedDisk::new();
+        let mut written = store(&disk, 3, &[1, 2, 3]);
+        written.append(block(4)).unwrap();
+        written.append(block(5)).unwrap();
+        drop(written);
+        disk.crash(|_| kept);
+        let mut reopened = open(&disk);
+        let tip = reopened.tip().get();
+        assert!((3..=5).contains(&tip), "synced blocks stay");
+        assert_eq!(reopened.certified(), Seq::new(3));
+        for height in 1..=tip {
+            assert_eq!(reopened.block(Seq::new(height)).unwrap(), Some(block(height)));
+        }
+        reopened.append(block(tip + 1)).unwrap();
+        reopened.sync().unwrap();
+        drop(reopened);
+        disk.crash(|_| 0);
+        assert_eq!(open(&disk).tip().get(), tip + 1);
+    }
+}
+
+#[test]
+#[should_panic(expected = "blocks are stored in order")]
+fn a_gap_is_a_bug() {
+    let _ = open(&SimulatedDisk::new()).append(block(2));
+}
+
+#[test]
+fn d3_a_failed_sync_is_an_error() {
+    let disk = SimulatedDisk::new();
+    let mut store = store(&disk, 1, &[]);
+    store.append(block(2)).unwrap();
+    disk.fail_syncs();
+    assert!(store.sync().is_err());
+}
