@@ -41,9 +41,9 @@ fn killed_primaries_are_replaced_and_come_back() {
         put(&net, 2 * round);
         let primary = net.primary().to_string();
         net.json(&["kv", "put", "warm", "up"]);
-        assert!(net.run(&["testnet", "kill", &primary]).status.success());
+        net.succeed(&["testnet", "kill", &primary]);
         put(&net, 2 * round + 1);
-        assert!(net.run(&["testnet", "start", &primary]).status.success());
+        net.succeed(&["testnet", "start", &primary]);
         until("the restarted replica votes again", || net.run(&["-q", "status"]).status.success());
     }
     judge(&net, 6);
@@ -61,10 +61,10 @@ fn nothing_acknowledged_is_lost_when_all_lose_power() {
             height = higher;
         }
         for node in ["0", "1", "2", "3"] {
-            assert!(net.run(&["testnet", "kill", node]).status.success());
+            net.succeed(&["testnet", "kill", node]);
         }
         for node in ["0", "1", "2", "3"] {
-            assert!(net.run(&["testnet", "start", node]).status.success());
+            net.succeed(&["testnet", "start", node]);
         }
         until("all vote again", || net.run(&["-q", "status"]).status.success());
     }
@@ -77,7 +77,7 @@ fn commits_resume_while_the_primary_is_paused() {
     let net = place.testnet(&[]);
     put(&net, 0);
     let primary = net.primary().to_string();
-    assert!(net.run(&["testnet", "pause", &primary]).status.success());
+    net.succeed(&["testnet", "pause", &primary]);
     put(&net, 1);
     let paused = net.json(&["testnet", "status"]);
     assert_eq!(
@@ -85,7 +85,7 @@ fn commits_resume_while_the_primary_is_paused() {
         "paused",
         "it was paused all along"
     );
-    assert!(net.run(&["testnet", "resume", &primary]).status.success());
+    net.succeed(&["testnet", "resume", &primary]);
     put(&net, 2);
 }
 
@@ -95,12 +95,12 @@ fn five_members_with_two_stopped_commit_nothing() {
     let net = place.testnet(&["-n", "5"]);
     put(&net, 0);
     for node in ["3", "4"] {
-        assert!(net.run(&["testnet", "kill", node]).status.success());
+        net.succeed(&["testnet", "kill", node]);
     }
     let unknown = net.run(&["--timeout", "3s", "kv", "put", "a", "b"]);
     assert_eq!(unknown.status.code(), Some(75), "{}", String::from_utf8_lossy(&unknown.stderr));
     assert_eq!(net.run(&["-q", "status"]).status.code(), Some(7));
-    assert!(net.run(&["testnet", "start", "3"]).status.success());
+    net.succeed(&["testnet", "start", "3"]);
     net.json(&["kv", "put", "a", "b"]);
 }
 
@@ -110,16 +110,16 @@ fn a_replica_whose_log_does_not_sync_stops_with_74() {
     let net = place.testnet(&[]);
     let config = net.dir().join("node2/quorate.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    assert!(net.run(&["testnet", "kill", "2"]).status.success());
+    net.succeed(&["testnet", "kill", "2"]);
     std::fs::write(&config, format!("{text}fail-log-sync-after = 5\n")).unwrap();
-    assert!(net.run(&["testnet", "start", "2"]).status.success());
+    net.succeed(&["testnet", "start", "2"]);
     until("its log fails", || {
         put(&net, 0);
         net.json(&["testnet", "status"])["nodes"][2]["ended"] == "exit 74"
     });
     put(&net, 1);
     std::fs::write(&config, text).unwrap();
-    assert!(net.run(&["testnet", "start", "2"]).status.success());
+    net.succeed(&["testnet", "start", "2"]);
     until("it votes again", || net.run(&["-q", "status"]).status.success());
 }
 
@@ -127,7 +127,7 @@ fn a_replica_whose_log_does_not_sync_stops_with_74() {
 fn a_deleted_data_directory_is_refused() {
     let place = Place::new(15);
     let net = place.testnet(&[]);
-    assert!(net.run(&["testnet", "kill", "1"]).status.success());
+    net.succeed(&["testnet", "kill", "1"]);
     std::fs::remove_dir_all(net.dir().join("node1/data")).unwrap();
     let refused = net.run(&["-o", "json", "node", "run", "--dir", "node1"]);
     assert_eq!(refused.status.code(), Some(9));

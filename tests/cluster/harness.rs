@@ -97,6 +97,12 @@ impl Net<'_> {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs what must succeed.
+    pub(crate) fn succeed(&self, arguments: &[&str]) {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Runs what must succeed and returns its JSON document.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[&["-o", "json", "--timeout", "60s"], arguments].concat());

@@ -1,6 +1,9 @@
 //! Real processes: what only they show. Each test has a loopback address, a directory and a home of its own.
 
 mod commands;
+mod endurance;
 mod failures;
 mod harness;
+mod ledgers;
 mod lifecycle;
+mod load;

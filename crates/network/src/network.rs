@@ -6,7 +6,7 @@ use crate::preface::Preface;
 use crate::queue::SendQueue;
 use bytes::Bytes;
 use quinn::{Connection, Endpoint, TransportConfig, VarInt};
-use quorate_crypto::Ed25519Signer;
+use quorate_crypto::{Ed25519Signer, Signer};
 use quorate_types::{Members, ReplicaId};
 use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
@@ -158,8 +158,7 @@ impl Network {
         let identity = Identity::new(&config.transport, config.members.clone(), config.me)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(identity.server()?));
         server.transport_config(transport(&config.caps));
-        let endpoint = Endpoint::server(server, config.listen)
-            .map_err(|error| NetworkError::Bind(config.listen, error))?;
+        let endpoint = bind(&config, server).map_err(|error| NetworkError::Bind(config.listen, error))?;
         let (events, receiver) = mpsc::channel(EVENTS);
         let name = config.members.get(config.me).map(|member| member.name.clone()).unwrap_or_default();
         let shared = Arc::new(Shared {
@@ -225,6 +224,20 @@ impl Network {
         self.endpoint.close(0u8.into(), b"stopping");
         let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
     }
+}
+
+/// The endpoint. What its connection ids and stateless resets (RFC 9000, 10.3) are made from is derived from the transport
+/// key, so that a restarted process can tell peers at once that their connection to the one before is gone. Otherwise a
+/// member that waits to be dialled would be missed until the idle timeout.
+fn bind(config: &Config, server: quinn::ServerConfig) -> std::io::Result<Endpoint> {
+    let secret = quorate_crypto::sha256(&config.transport.sign(b"quorate/stateless-reset/v1").0).0;
+    let (reset, ids) = secret.split_at(24);
+    let ids = u64::from_be_bytes(ids.try_into().expect("eight of thirty-two bytes"));
+    let mut endpoint =
+        quinn::EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset)));
+    endpoint.cid_generator(move || Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(ids)));
+    let socket = std::net::UdpSocket::bind(config.listen)?;
+    Endpoint::new(endpoint, Some(server), socket, Arc::new(quinn::TokioRuntime))
 }
 
 /// Small limits: memory that a peer can make us hold is bounded by the receive window.

@@ -134,3 +134,31 @@ async fn strangers_and_members_of_another_ledger_are_refused() {
     stop(zero).await;
     stop(one).await;
 }
+
+/// Killed processes say no goodbye. The next one under the same key answers packets of the old connection with a stateless
+/// reset, and the peer that dials does so at once instead of after the idle timeout.
+#[test]
+fn a_restarted_member_is_dialled_again_at_once() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let world = Arc::new(World::new());
+    let (lower, upper) = (runtime(), runtime());
+    let (zero, mut at_zero) = lower.block_on(world.honest(0));
+    let killed = upper.block_on(world.honest(1));
+    lower.block_on(next(&mut at_zero, up(1)));
+    upper.shutdown_background();
+    drop(killed);
+    let again = runtime();
+    let _one = again.block_on(world.honest(1));
+    lower.block_on(async {
+        let dialled = tokio::time::timeout(Duration::from_secs(5), async {
+            let mut sending = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                tokio::select! {
+                    _ = sending.tick() => zero.send(ReplicaId::new(1), Stream::Votes, Bytes::from_static(b"vote")),
+                    () = next(&mut at_zero, up(1)) => return,
+                }
+            }
+        });
+        dialled.await.expect("sooner than the idle timeout of ten seconds");
+    });
+}

@@ -73,6 +73,11 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
         (Statement::Attest { seq, .. }, record) => covers(record, *seq),
         (Statement::Checkpoint { seq, .. }, record) => stable(record) >= Some(seq.get()),
         (Statement::ViewChange { .. }, Record::ViewChange(view_change)) => view_change.statement == *signed,
+        // Whoever entered the view, or left it for a higher one, cannot say another VIEW-CHANGE for it (V2).
+        (Statement::ViewChange { view, .. }, Record::NewView(new_view)) => new_view.view() >= *view,
+        (Statement::ViewChange { view, .. }, Record::Anchor { view: at, active, .. }) => {
+            at > view || (at == view && *active)
+        }
         (Statement::NewView { .. }, Record::NewView(new_view)) => new_view.statement == *signed,
         (
             Statement::PrePrepare { seq, .. }

@@ -1,0 +1,70 @@
+//! Kills and lost power under 32 clients, judged from the stopped replicas' directories and the clients' receipts.
+
+use crate::harness::{Net, Place, is_alive, until};
+use crate::ledgers;
+use crate::load::Load;
+
+const CLIENTS: usize = 32;
+
+/// Every replica votes and has executed as much as the others.
+fn all_equal(net: &Net<'_>) -> bool {
+    let output = net.run(&["-o", "json", "status"]);
+    let Ok(status) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else { return false };
+    let executed: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| &node["executed"]).collect();
+    output.status.success() && executed.windows(2).all(|pair| pair[0].is_u64() && pair[0] == pair[1])
+}
+
+/// SIGKILL to every replica within microseconds; returns their process ids.
+fn kill_all(net: &Net<'_>) -> Vec<u64> {
+    let status = net.json(&["testnet", "status"]);
+    let pids: Vec<u64> =
+        status["nodes"].as_array().unwrap().iter().map(|node| node["pid"].as_u64().unwrap()).collect();
+    for pid in &pids {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(*pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+    pids
+}
+
+/// Ends the load, waits until all stand at the same block, stops the replicas and reads what they leave.
+fn judge(net: &Net<'_>, load: Load) {
+    let receipts = load.stop();
+    until("all stand at the same block", || all_equal(net));
+    assert!(net.place.run(&["testnet", "down", "net"]).status.success());
+    let blocks = ledgers::judge(&net.dir(), 4, &receipts);
+    println!("{} acknowledged transactions in {blocks} blocks", receipts.len());
+}
+
+#[test]
+fn ten_killed_primaries_lose_nothing_acknowledged() {
+    let place = Place::new(16);
+    let net = place.testnet(&[]);
+    let load = Load::start(&net, CLIENTS);
+    for round in 0..10 {
+        load.progress(2 * CLIENTS as u64);
+        let primary = net.primary().to_string();
+        net.succeed(&["testnet", "kill", &primary]);
+        let pause = load.progress(2 * CLIENTS as u64);
+        println!("round {round}: {} transactions after {} ms", 2 * CLIENTS, pause.as_millis());
+        net.succeed(&["testnet", "start", &primary]);
+        until("the restarted replica votes again", || net.run(&["-q", "status"]).status.success());
+    }
+    judge(&net, load);
+}
+
+#[test]
+fn twenty_power_losses_of_all_lose_nothing_acknowledged() {
+    let place = Place::new(17);
+    let net = place.testnet(&["--checkpoint-every", "16"]);
+    let load = Load::start(&net, CLIENTS);
+    for _ in 0..20 {
+        load.progress(2 * CLIENTS as u64);
+        let killed = kill_all(&net);
+        until("all four are dead", || killed.iter().all(|pid| !is_alive(*pid)));
+        for node in ["0", "1", "2", "3"] {
+            net.succeed(&["testnet", "start", node]);
+        }
+    }
+    load.progress(CLIENTS as u64);
+    judge(&net, load);
+}
