@@ -3,8 +3,10 @@
 use crate::harness::{Net, Place, until};
 use crate::ledgers;
 use crate::load::Load;
+use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 32;
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Every replica votes and has executed as much as the others.
 fn all_equal(net: &Net<'_>) -> bool {
@@ -67,6 +69,25 @@ fn twenty_power_losses_of_all_lose_nothing_acknowledged() {
             net.succeed(&["testnet", "start", node]);
         }
     }
+    load.progress(CLIENTS as u64);
+    judge(&net, load);
+}
+
+#[test]
+fn commits_resume_while_the_primary_is_paused_for_five_seconds() {
+    let place = Place::new(12);
+    let net = place.testnet(&[]);
+    let load = Load::start(&net, CLIENTS);
+    load.progress(CLIENTS as u64);
+    let primary = net.primary();
+    let start = Instant::now();
+    net.succeed(&["testnet", "pause", &primary.to_string()]);
+    let pause = load.progress(4 * CLIENTS as u64);
+    let status = net.json(&["testnet", "status"]);
+    assert_eq!(status["nodes"][primary]["state"], "paused", "it was paused all along");
+    assert!(start.elapsed() < PAUSE, "{} transactions took {pause:?}", 4 * CLIENTS);
+    std::thread::sleep(PAUSE.saturating_sub(start.elapsed()));
+    net.succeed(&["testnet", "resume", &primary.to_string()]);
     load.progress(CLIENTS as u64);
     judge(&net, load);
 }

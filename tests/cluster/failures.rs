@@ -3,6 +3,7 @@
 use crate::harness::{Net, Place, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// Puts a numbered key, receipt kept, and returns its height.
 fn put(net: &Net<'_>, number: usize) -> u64 {
@@ -72,21 +73,21 @@ fn nothing_acknowledged_is_lost_when_all_lose_power() {
 }
 
 #[test]
-fn commits_resume_while_the_primary_is_paused() {
-    let place = Place::new(12);
-    let net = place.testnet(&[]);
+fn seven_members_with_two_killed_commit_and_with_three_do_not() {
+    let place = Place::new(20);
+    let net = place.testnet(&["-n", "7"]);
     put(&net, 0);
-    let primary = net.primary().to_string();
-    net.succeed(&["testnet", "pause", &primary]);
+    // The primary is one of them.
+    for node in ["0", "4"] {
+        net.succeed(&["testnet", "kill", node]);
+    }
     put(&net, 1);
-    let paused = net.json(&["testnet", "status"]);
-    assert_eq!(
-        paused["nodes"][primary.parse::<usize>().unwrap()]["state"],
-        "paused",
-        "it was paused all along"
-    );
-    net.succeed(&["testnet", "resume", &primary]);
+    net.succeed(&["testnet", "kill", "6"]);
+    let unknown = net.run(&["--timeout", "3s", "kv", "put", "a", "b"]);
+    assert_eq!(unknown.status.code(), Some(75), "{}", String::from_utf8_lossy(&unknown.stderr));
+    net.succeed(&["testnet", "start", "4"]);
     put(&net, 2);
+    judge(&net, 3);
 }
 
 #[test]
@@ -121,6 +122,29 @@ fn a_replica_whose_log_does_not_sync_stops_with_74() {
     std::fs::write(&config, text).unwrap();
     net.succeed(&["testnet", "start", "2"]);
     until("it votes again", || net.run(&["-q", "status"]).status.success());
+}
+
+/// With node3 dead every quorum needs node2, a backup: what it says waits for its sync. One sync may cover both its PREPARE
+/// and its COMMIT, if both had to wait for the end of an earlier one.
+#[test]
+fn commits_wait_for_the_syncs_on_their_path() {
+    const SLOW: Duration = Duration::from_millis(200);
+    let place = Place::new(19);
+    let net = place.testnet(&[]);
+    let config = net.dir().join("node2/quorate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    net.succeed(&["testnet", "kill", "2"]);
+    std::fs::write(&config, format!("{text}slow-log-sync-ms = {}\n", SLOW.as_millis())).unwrap();
+    net.succeed(&["testnet", "start", "2"]);
+    until("it votes again", || net.run(&["-q", "status"]).status.success());
+    net.succeed(&["testnet", "kill", "3"]);
+    assert_ne!(net.primary(), 2, "node2 is a backup");
+    for number in 0..5 {
+        let start = Instant::now();
+        put(&net, number);
+        assert!(start.elapsed() >= SLOW, "put {number} took {:?}", start.elapsed());
+    }
+    assert_ne!(net.primary(), 2, "node2 was a backup all along");
 }
 
 #[test]

@@ -7,3 +7,4 @@ mod harness;
 mod ledgers;
 mod lifecycle;
 mod load;
+mod rates;

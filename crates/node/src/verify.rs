@@ -8,12 +8,14 @@ use quorate_crypto::{
     Verifier, verify_all,
 };
 use quorate_types::{Members, Message, ReplicaId, SignedTransaction};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// Items of one batch at most: bounds how long the first one waits for the last.
 const MOST_PER_BATCH: usize = 256;
+/// So many items left waiting make a second worker take some while the first verifies.
+const WORTH_A_WORKER: usize = 64;
 /// Items that may wait for verification before senders are told to wait.
 const QUEUE: usize = 4_096;
 /// Signatures remembered in each generation of the cache: several windows' worth.
@@ -114,13 +116,14 @@ pub(crate) fn start(
 ) -> (VerifyQueue, Vec<JoinHandle<()>>) {
     let (sender, receiver) = bounded(QUEUE);
     let cache = Arc::new(Cache::new(CACHE));
+    let turn = Arc::new(Mutex::new(()));
     let workers = (0..threads.max(1))
         .map(|number| {
             let (receiver, members, cache) = (receiver.clone(), members.clone(), cache.clone());
-            let (metrics, output) = (metrics.clone(), output.clone());
+            let (metrics, output, turn) = (metrics.clone(), output.clone(), turn.clone());
             std::thread::Builder::new()
                 .name(format!("verify-{number}"))
-                .spawn(move || work(&receiver, &members, &cache, &metrics, output))
+                .spawn(move || work(&receiver, &turn, &members, &cache, &metrics, output))
                 .expect("the system gives a thread")
         })
         .collect();
@@ -129,17 +132,23 @@ pub(crate) fn start(
 
 fn work(
     receiver: &Receiver<Unverified>,
+    turn: &Mutex<()>,
     members: &Members,
     cache: &Cache,
     metrics: &Metrics,
     output: impl Fn(Vec<Checked>),
 ) {
     let verifier = MeasuredVerifier { metrics };
-    while let Ok(first) = receiver.recv() {
+    loop {
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(first) = receiver.recv() else { return };
         let mut batch = vec![first];
         batch.extend(receiver.try_iter().take(MOST_PER_BATCH - 1));
+        // While few wait, the others let them gather: one large batch costs half of what many small ones do.
+        let turn = Some(turn).filter(|_| receiver.len() < WORTH_A_WORKER);
         let (sources, items): (Vec<Source>, Vec<Item>) = batch.into_iter().map(split).unzip();
         let results = verify_all(members, &verifier, cache, items);
+        drop(turn);
         output(sources.into_iter().zip(results).map(join).collect());
     }
 }

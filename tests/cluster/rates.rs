@@ -1,0 +1,70 @@
+//! What `/metrics` says of an idle and of a busy testnet.
+
+use crate::harness::{Net, Place};
+use crate::load::Load;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// One number of each replica, summed, from its `/metrics` as a scraper gets them.
+fn total(net: &Net<'_>, name: &str) -> f64 {
+    let testnet = std::fs::read_to_string(net.dir().join("testnet.toml")).unwrap();
+    let testnet: toml::Table = testnet.parse().unwrap();
+    let nodes = testnet["node"].as_array().unwrap();
+    nodes.iter().map(|node| value(&scrape(node["api"].as_str().unwrap()), name)).sum()
+}
+
+fn scrape(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    text
+}
+
+fn value(text: &str, name: &str) -> f64 {
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The mean of a histogram over what came after `before` (its sum and count then).
+fn mean_since(net: &Net<'_>, name: &str, before: (f64, f64)) -> f64 {
+    let (sum, count) = sums(net, name);
+    (sum - before.0) / (count - before.1)
+}
+
+fn sums(net: &Net<'_>, name: &str) -> (f64, f64) {
+    (total(net, &format!("{name}_sum")), total(net, &format!("{name}_count")))
+}
+
+#[test]
+fn sixty_idle_seconds_make_no_block() {
+    let place = Place::new(21);
+    let net = place.testnet(&[]);
+    net.json(&["kv", "put", "a", "b"]);
+    let before = total(&net, "quorate_blocks_total");
+    let cpu = total(&net, "quorate_process_cpu_seconds");
+    std::thread::sleep(Duration::from_secs(60));
+    assert_eq!(total(&net, "quorate_blocks_total"), before);
+    println!("{:.2} CPU-seconds of four replicas", total(&net, "quorate_process_cpu_seconds") - cpu);
+    net.json(&["kv", "put", "a", "c"]);
+    assert!(total(&net, "quorate_blocks_total") > before);
+}
+
+#[test]
+fn batches_grow_under_256_clients() {
+    let place = Place::new(22);
+    let net = place.testnet(&[]);
+    let load = Load::start(&net, 256);
+    load.progress(1_000);
+    let names = ["quorate_block_txs", "quorate_crypto_verify_batch_size"];
+    let before = names.map(|name| sums(&net, name));
+    load.progress(10_000);
+    let blocks = mean_since(&net, names[0], before[0]);
+    let verified = mean_since(&net, names[1], before[1]);
+    load.stop();
+    println!("{blocks:.1} transactions in a block, {verified:.1} signatures in a call of the verifier");
+    assert!(blocks > 20.0, "{blocks}");
+    assert!(verified > 8.0, "{verified}");
+}
