@@ -1,9 +1,10 @@
 use super::*;
 use proptest::prelude::*;
 use quorate_types::{
-    BaseProof, Batch, BlockCertificate, CertificateKind, Digest, Epoch, LedgerId, LedgerTime, Member,
-    Members, NewView, Notice, Number, Parameters, PreparedCertificate, Proposal, PublicKey, ReplicaId, Seq,
-    SessionId, Signature, SignedStatement, SignedTransaction, Statement, Transaction, View, ViewChange,
+    BaseProof, Batch, Block, BlockCertificate, CertificateKind, CertifiedBlock, Digest, Epoch, Header,
+    LedgerId, LedgerTime, Member, Members, NewView, Notice, Number, Parameters, PreparedCertificate,
+    Proposal, PublicKey, ReplicaId, Seq, SessionId, Signature, SignedStatement, SignedTransaction, Statement,
+    Transaction, View, ViewChange,
 };
 use std::sync::Arc;
 
@@ -57,30 +58,65 @@ fn largest_view_change(members: &Members, parameters: &Parameters) -> ViewChange
     }
 }
 
-/// M4: the largest legal VIEW-CHANGE, NEW-VIEW and batch pass the caps.
+/// The largest legal messages of a ledger with these members.
+fn largest_messages(members: &Members, parameters: &Parameters) -> Vec<(&'static str, Message)> {
+    let view_change = Arc::new(largest_view_change(members, parameters));
+    let strong = members.quorums().strong();
+    let digest = Digest([4; 32]);
+    let slots = usize::try_from(parameters.window).expect("small");
+    let chosen = (0..u16::try_from(strong).expect("small")).map(|id| (ReplicaId::new(id), digest)).collect();
+    let statement =
+        signed(Statement::NewView { view: View::MAX, chosen, min: Seq::MAX, proposals: vec![digest; slots] });
+    let view_changes = vec![view_change.clone(); strong];
+    let new_view = NewView { statement, proposals: vec![Signature([5; 64]); slots], view_changes };
+    let proposal = largest_proposal(parameters);
+    let block = CertifiedBlock {
+        block: Block { header: header(), batch: Some(proposal.batch.clone()) },
+        links: vec![header(); slots],
+        certificate: block_certificate(strong),
+    };
+    vec![
+        ("view-change", Message::ViewChange(view_change)),
+        ("new-view", Message::NewView(Arc::new(new_view))),
+        ("proposal", Message::Proposal(proposal)),
+        ("block", Message::Block(Arc::new(block))),
+    ]
+}
+
+fn header() -> Header {
+    Header {
+        ledger: LedgerId([1; 32]),
+        epoch: Epoch::new(2),
+        height: Seq::new(3),
+        parent: Digest([4; 32]),
+        time: LedgerTime(5),
+        batch_digest: Digest([6; 32]),
+        transactions_root: Digest([7; 32]),
+        results_root: Digest([8; 32]),
+        state_root: Digest([9; 32]),
+        members_hash: Digest([10; 32]),
+        transaction_count: 11,
+    }
+}
+
+fn block_certificate(signatures: usize) -> BlockCertificate {
+    BlockCertificate {
+        epoch: Epoch::new(2),
+        height: Seq::new(3),
+        header: Digest([12; 32]),
+        kind: CertificateKind::Attest,
+        signatures: pairs(signatures),
+    }
+}
+
+/// M4: the largest legal VIEW-CHANGE, NEW-VIEW, batch and block pass the caps.
 #[test]
 fn m4_the_largest_legal_messages_round_trip() {
     let parameters = Parameters::default();
     for n in [4, 7, 31, 100] {
         let members = members(n);
         let caps = Caps::new(&members, &parameters);
-        let view_change = Arc::new(largest_view_change(&members, &parameters));
-        let strong = members.quorums().strong();
-        let digest = Digest([4; 32]);
-        let slots = usize::try_from(parameters.window).expect("small");
-        let statement = signed(Statement::NewView {
-            view: View::MAX,
-            chosen: (0..strong)
-                .map(|id| (ReplicaId::new(u16::try_from(id).expect("small")), digest))
-                .collect(),
-            min: Seq::MAX,
-            proposals: vec![digest; slots],
-        });
-        let view_changes = vec![view_change.clone(); strong];
-        let new_view = NewView { statement, proposals: vec![Signature([5; 64]); slots], view_changes };
-        let mut messages = vec![Message::ViewChange(view_change), Message::NewView(Arc::new(new_view))];
-        messages.push(Message::Proposal(largest_proposal(&parameters)));
-        for message in messages {
+        for (_, message) in largest_messages(&members, &parameters) {
             let bytes = encode_message(&message);
             assert!(bytes.len() <= caps.frame, "n={n}: {} > {}", bytes.len(), caps.frame);
             assert_eq!(decode_message(&bytes, &caps).as_ref(), Ok(&message), "n={n}");
@@ -152,3 +188,5 @@ proptest! {
         }
     }
 }
+
+mod golden;
