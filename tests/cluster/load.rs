@@ -24,7 +24,7 @@ impl Load {
         let clients = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let key = Ed25519Signer::read_file(&dir.join("keys/client.pem")).unwrap();
+                let key = Ed25519Signer::read_file(&dir.join("keys/client.pem"), None).unwrap();
                 let builder = Client::builder().genesis_file(dir.join("genesis.toml")).unwrap();
                 let builder = builder.timeout(4 * PATIENCE).valid_for(8 * PATIENCE);
                 let client = builder.connect().await.unwrap();

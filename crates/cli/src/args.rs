@@ -46,6 +46,9 @@ pub(crate) struct Global {
     /// The key file that signs transactions
     #[arg(short, long, global = true, env = "QUORATE_KEY", value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// A file whose first line opens the key file, if it is encrypted; `key new` encrypts with it
+    #[arg(long, global = true, env = "QUORATE_PASSPHRASE_FILE", value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// How to write data to stdout
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     pub(crate) output: Format,

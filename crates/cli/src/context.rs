@@ -6,10 +6,12 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use crate::testnet::{Testnet, control};
 use quorate_client::{Client, Ed25519Signer, TrustRoot};
+use quorate_crypto::read_passphrase;
 use quorate_proof::genesis_file;
 use quorate_types::{ErrorCode, LedgerId};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
 
 /// Everything a command needs to know about where it runs.
 #[derive(Clone, Debug)]
@@ -97,11 +99,7 @@ impl Context {
             builder = builder.valid_for(valid_for);
         }
         if let Some(path) = self.key_path() {
-            let key = Ed25519Signer::read_file(&path).map_err(|error| {
-                Failure::from(quorate_client::ClientError::from(error))
-                    .fix(format!("quorate key show {}", path.display()))
-            })?;
-            builder = builder.key(key);
+            builder = builder.key(self.read_key(&path)?);
             match state_dir() {
                 Some(dir) if writable(&dir) => builder = builder.sessions_in(dir),
                 _ => self.output.note(
@@ -117,6 +115,18 @@ impl Context {
             ));
         }
         Ok(client)
+    }
+
+    /// A key file, opened with the passphrase file if one is given.
+    pub(crate) fn read_key(&self, path: &Path) -> Outcome<Ed25519Signer> {
+        let words = self.passphrase()?;
+        Ok(Ed25519Signer::read_file(path, words.as_ref().map(|words| words.as_str()))?)
+    }
+
+    /// The first line of the passphrase file, if one is given.
+    pub(crate) fn passphrase(&self) -> Outcome<Option<Zeroizing<String>>> {
+        let path = self.global.passphrase_file.as_deref();
+        Ok(path.map(read_passphrase).transpose()?)
     }
 
     fn key_path(&self) -> Option<PathBuf> {

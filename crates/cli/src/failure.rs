@@ -1,6 +1,7 @@
 //! Errors as people meet them: what, why, fix, a code, an exit code (interface: three lines, or JSON on stderr).
 
 use quorate_client::ClientError;
+use quorate_crypto::KeyError;
 use quorate_node::NodeError;
 use quorate_types::ErrorCode;
 use serde_json::json;
@@ -99,6 +100,29 @@ impl From<ClientError> for Failure {
             ClientError::NoTrustRoot | ClientError::NoEndpoint => failure,
             ClientError::Unreachable(why) => failure.why(why),
             other => failure.what(other.to_string()),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let code = match error {
+            KeyError::Exists(_) => ErrorCode::AlreadyInitialised,
+            KeyError::Permissions(..) => ErrorCode::Permissions,
+            KeyError::Io(..) => ErrorCode::Io,
+            _ => ErrorCode::BadKey,
+        };
+        let failure = Self::new(code).what(error.to_string());
+        match error {
+            KeyError::Exists(_) => failure.why("keys are never overwritten").fix("choose another path"),
+            KeyError::Permissions(path, _) => failure.fix(format!("chmod 0600 {path}")),
+            KeyError::Encrypted(_) => {
+                failure.why("it needs a passphrase").fix("--passphrase-file FILE, or QUORATE_PASSPHRASE_FILE")
+            }
+            KeyError::WrongPassphrase(_) => {
+                failure.why("the file was encrypted with another one").fix("check the passphrase file")
+            }
+            _ => failure,
         }
     }
 }

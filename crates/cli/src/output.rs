@@ -84,7 +84,7 @@ impl Output {
 }
 
 /// One line on stdout. A reader that closed the pipe ends the program quietly, as `head` expects.
-fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
         std::process::exit(0);
     }

@@ -80,7 +80,15 @@ impl Builder {
     /// # Errors
     /// If the file is no key, or others than its owner may read it.
     pub fn key_file(self, path: impl AsRef<Path>) -> Result<Self, ClientError> {
-        Ok(self.key(Ed25519Signer::read_file(path.as_ref())?))
+        Ok(self.key(Ed25519Signer::read_file(path.as_ref(), None)?))
+    }
+
+    /// The key that signs transactions, from an encrypted file.
+    ///
+    /// # Errors
+    /// If the file is no key, others than its owner may read it, or the passphrase does not open it.
+    pub fn encrypted_key_file(self, path: impl AsRef<Path>, passphrase: &str) -> Result<Self, ClientError> {
+        Ok(self.key(Ed25519Signer::read_file(path.as_ref(), Some(passphrase))?))
     }
 
     /// Keeps the session in this directory, so that it survives the process. Without it, a client has a session of its own.

@@ -39,7 +39,9 @@ impl Caps {
         let transactions = parameters.block_max_transactions as usize;
         // Each transaction costs its signed bytes and at most this much for lengths.
         let batch = parameters.block_max_bytes as usize + transactions * 128 + STATEMENT;
-        let small_frame = (batch + 2 * certificate + 2 * STATEMENT + window * STATEMENT).max(view_change);
+        let small_frame =
+            (batch + 2 * certificate + 2 * STATEMENT + limits::LINK_WINDOWS as usize * window * STATEMENT)
+                .max(view_change);
         let caps = Self {
             members: n,
             strong,
@@ -65,7 +67,7 @@ impl Caps {
             Message::Block(block) => {
                 let batch = block.block.batch.as_ref();
                 self.block_certificate(&block.certificate)
-                    && block.links.len() <= self.window
+                    && block.links.len() <= limits::LINK_WINDOWS as usize * self.window
                     && batch.is_none_or(|batch| batch.transactions.len() <= self.batch_transactions)
             }
             Message::Forward(transactions) => transactions.len() <= limits::MAX_BATCH_TRANSACTIONS as usize,

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use quorate_types::limits;
 use quorate_types::{
     BaseProof, Batch, Block, BlockCertificate, CertificateKind, CertifiedBlock, Digest, Epoch, Header,
     LedgerId, LedgerTime, Member, Members, NewView, Notice, Number, Parameters, PreparedCertificate,
@@ -72,7 +73,7 @@ fn largest_messages(members: &Members, parameters: &Parameters) -> Vec<(&'static
     let proposal = largest_proposal(parameters);
     let block = CertifiedBlock {
         block: Block { header: header(), batch: Some(proposal.batch.clone()) },
-        links: vec![header(); slots],
+        links: vec![header(); limits::LINK_WINDOWS as usize * slots],
         certificate: block_certificate(strong),
     };
     vec![

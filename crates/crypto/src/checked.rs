@@ -334,7 +334,7 @@ impl Claims<'_> {
         let header_hash = header_hash(&block.header);
         let batch = block.batch.clone().map(|batch| self.batch(batch)).transpose()?;
         let digest = batch.as_ref().map_or_else(null_batch_digest, |batch| batch.digest());
-        if links.len() as u64 > limits::MAX_WINDOW {
+        if links.len() as u64 > u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW {
             return Err(Malformed::BadList);
         }
         let (mut height, mut tip) = (block.header.height, header_hash);

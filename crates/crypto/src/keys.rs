@@ -1,12 +1,15 @@
 //! Ed25519 keys: signing, key files, and the text form of public keys.
 //!
-//! Key files are PKCS#8 version 1 PEM, which OpenSSL and everyone else reads; only their owner may read them.
+//! Key files are PKCS#8 version 1 PEM, which OpenSSL and everyone else reads, encrypted with PBES2 if there is a passphrase;
+//! only their owner may read them.
 
 use crate::signer::Signer;
 use bech32::{Bech32m, Hrp};
 use ed25519_dalek::pkcs8::KeypairBytes;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use pkcs8::{EncodePrivateKey, LineEnding};
+use pkcs8::pkcs5::pbes2::Parameters;
+use pkcs8::pkcs5::scrypt::Params;
+use pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding, PrivateKeyInfoRef};
 use quorate_types::{PublicKey, Signature};
 use std::io::Write;
 use std::path::Path;
@@ -14,6 +17,13 @@ use zeroize::Zeroizing;
 
 /// The prefix of a public key's text form.
 const HRP: Hrp = Hrp::parse_unchecked("qpk");
+
+/// Scrypt's cost: 16 MiB and some hundredths of a second. OpenSSL refuses what takes more than 32 MiB.
+const SCRYPT_LOG_N: u8 = 14;
+const SCRYPT_R: u32 = 8;
+const SCRYPT_P: u32 = 1;
+/// What an encrypted PEM file calls itself.
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Why a key or key file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +36,10 @@ pub enum KeyError {
     Exists(String),
     #[error("{0} is no PKCS#8 PEM file of an Ed25519 private key")]
     NotAKeyFile(String),
+    #[error("{0} is encrypted")]
+    Encrypted(String),
+    #[error("the passphrase does not open {0}")]
+    WrongPassphrase(String),
     #[error("{0:?} is no public key of the form qpk1…")]
     NotAPublicKey(String),
     #[error("the public key is malformed, not canonical, or of small order")]
@@ -75,20 +89,42 @@ impl Ed25519Signer {
         self.keypair().to_pkcs8_pem(LineEnding::LF).expect("32 bytes encode")
     }
 
-    /// Reads PKCS#8 PEM. `name` is for the message.
+    /// The key as PKCS#8 PEM, encrypted with PBES2: scrypt and AES-256-CBC.
+    ///
+    /// # Panics
+    /// If the system gives no randomness.
+    pub fn to_encrypted_pem(&self, passphrase: &str) -> Zeroizing<String> {
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        getrandom::fill(&mut salt).expect("the system gives randomness");
+        getrandom::fill(&mut iv).expect("the system gives randomness");
+        let cost = Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).expect("constants within scrypt's bounds");
+        let parameters = Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).expect("a salt of 16 bytes");
+        let document = self.keypair().to_pkcs8_der().expect("32 bytes encode");
+        let plain = PrivateKeyInfoRef::try_from(document.as_bytes()).expect("what was just encoded");
+        let encrypted = plain.encrypt_with_params(parameters, passphrase).expect("any passphrase encrypts");
+        encrypted.to_pem(ENCRYPTED_LABEL, LineEnding::LF).expect("a document encodes")
+    }
+
+    /// Reads PKCS#8 PEM, encrypted or not. `name` is for the message.
     ///
     /// # Errors
-    /// If the text is no such file.
-    pub fn from_pem(pem: &str, name: &str) -> Result<Self, KeyError> {
-        let bytes: KeypairBytes = pem.parse().map_err(|_| KeyError::NotAKeyFile(name.to_owned()))?;
+    /// If the text is no such file, or the passphrase is missing or wrong.
+    pub fn from_pem(pem: &str, name: &str, passphrase: Option<&str>) -> Result<Self, KeyError> {
+        let bytes: KeypairBytes = if pem.contains(ENCRYPTED_LABEL) {
+            let passphrase = passphrase.ok_or_else(|| KeyError::Encrypted(name.to_owned()))?;
+            KeypairBytes::from_pkcs8_encrypted_pem(pem, passphrase)
+                .map_err(|_| KeyError::WrongPassphrase(name.to_owned()))?
+        } else {
+            pem.parse().map_err(|_| KeyError::NotAKeyFile(name.to_owned()))?
+        };
         Ok(Self::from_seed(&bytes.secret_key))
     }
 
-    /// Writes a new key file that only its owner may read; never overwrites.
+    /// Writes a new key file that only its owner may read, encrypted if there is a passphrase; never overwrites.
     ///
     /// # Errors
     /// If the file exists or cannot be written.
-    pub fn write_file(&self, path: &Path) -> Result<(), KeyError> {
+    pub fn write_file(&self, path: &Path, passphrase: Option<&str>) -> Result<(), KeyError> {
         use std::os::unix::fs::OpenOptionsExt;
         let name = path.display().to_string();
         let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -96,25 +132,39 @@ impl Ed25519Signer {
             std::io::ErrorKind::AlreadyExists => KeyError::Exists(name.clone()),
             _ => KeyError::Io(name.clone(), error),
         })?;
-        let written = file.write_all(self.to_pem().as_bytes()).and_then(|()| file.sync_all());
+        let pem = passphrase.map_or_else(|| self.to_pem(), |passphrase| self.to_encrypted_pem(passphrase));
+        let written = file.write_all(pem.as_bytes()).and_then(|()| file.sync_all());
         written.map_err(|error| KeyError::Io(name, error))
     }
 
     /// Reads a key file that only its owner may read.
     ///
     /// # Errors
-    /// If it cannot be read, others may read it, or it is no key.
-    pub fn read_file(path: &Path) -> Result<Self, KeyError> {
-        use std::os::unix::fs::PermissionsExt;
-        let name = path.display().to_string();
-        let io = |error| KeyError::Io(name.clone(), error);
-        let mode = std::fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Permissions(name, mode));
-        }
-        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(io)?);
-        Self::from_pem(&text, &path.display().to_string())
+    /// If it cannot be read, others may read it, it is no key, or the passphrase is missing or wrong.
+    pub fn read_file(path: &Path, passphrase: Option<&str>) -> Result<Self, KeyError> {
+        Self::from_pem(&read_private(path)?, &path.display().to_string(), passphrase)
     }
+}
+
+/// Reads a file that nobody but its owner may read.
+fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    let name = path.display().to_string();
+    let io = |error| KeyError::Io(name.clone(), error);
+    let mode = std::fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Permissions(name, mode));
+    }
+    std::fs::read_to_string(path).map(Zeroizing::new).map_err(io)
+}
+
+/// Reads a passphrase: the first line of a file that only its owner may read.
+///
+/// # Errors
+/// If it cannot be read or others may read it.
+pub fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let text = read_private(path)?;
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
 impl Signer for Ed25519Signer {

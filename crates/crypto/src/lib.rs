@@ -19,7 +19,9 @@ pub use digest::{
     sha256, transaction_id, view_change_digest,
 };
 pub use ed25519::Ed25519Verifier;
-pub use keys::{Ed25519Signer, KeyError, check_public_key, public_key_from_text, public_key_to_text};
+pub use keys::{
+    Ed25519Signer, KeyError, check_public_key, public_key_from_text, public_key_to_text, read_passphrase,
+};
 pub use merkle::{MerklePath, MerkleTree, merkle_root};
 pub use signer::Signer;
 pub use sparse::SparsePath;

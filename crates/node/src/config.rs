@@ -29,11 +29,19 @@ pub struct NodeSection {
     pub genesis: PathBuf,
     /// The directory of vote.pem and transport.pem.
     pub keys: PathBuf,
+    /// A file whose first line opens both keys, if they are encrypted; only its owner may read it.
+    pub key_passphrase_file: Option<PathBuf>,
 }
 
 impl Default for NodeSection {
     fn default() -> Self {
-        Self { name: String::new(), dir: "data".into(), genesis: "../genesis.toml".into(), keys: ".".into() }
+        Self {
+            name: String::new(),
+            dir: "data".into(),
+            genesis: "../genesis.toml".into(),
+            keys: ".".into(),
+            key_passphrase_file: None,
+        }
     }
 }
 
@@ -152,7 +160,9 @@ impl FileConfig {
         }
         let mut config: Self = toml::Value::Table(table).try_into().map_err(parse)?;
         let base = path.parent().unwrap_or(Path::new("."));
-        for path in [&mut config.node.dir, &mut config.node.genesis, &mut config.node.keys] {
+        let node = &mut config.node;
+        let passphrase = node.key_passphrase_file.as_mut();
+        for path in [&mut node.dir, &mut node.genesis, &mut node.keys].into_iter().chain(passphrase) {
             *path = base.join(&*path);
         }
         let faults = &config.testnet;

@@ -57,9 +57,9 @@ pub(crate) fn run(
                 }
             }
             ExecutionInput::ReadBlocks { to, from } => {
-                let read = shared
-                    .blocks
-                    .with(|blocks| blocks.certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES));
+                let links = u64::from(limits::LINK_WINDOWS) * shared.trust.genesis().parameters.window;
+                let (most, bytes) = (limits::FETCH_BLOCKS, limits::FETCH_BYTES);
+                let read = shared.blocks.with(|blocks| blocks.certified_blocks(from, most, bytes, links));
                 let Ok(read) = read else { return };
                 match read {
                     Ok(blocks) => {

@@ -125,8 +125,12 @@ pub fn load_member(config: &FileConfig) -> Result<Member, NodeError> {
     let trust = TrustRoot::from_genesis(genesis)
         .map_err(|error| NodeError::Genesis(path.clone(), error.to_string()))?;
     let directory = &config.node.keys;
-    let vote = Ed25519Signer::read_file(&directory.join("vote.pem"))?;
-    let transport = Ed25519Signer::read_file(&directory.join("transport.pem"))?;
+    let words =
+        config.node.key_passphrase_file.as_deref().map(quorate_crypto::read_passphrase).transpose()?;
+    let read = |file: &str| {
+        Ed25519Signer::read_file(&directory.join(file), words.as_ref().map(|words| words.as_str()))
+    };
+    let (vote, transport) = (read("vote.pem")?, read("transport.pem")?);
     let refused = |which| NodeError::NotAMember { which, directory: directory.clone() };
     let me = trust.members().by_vote_key(&vote.public_key()).ok_or_else(|| refused("vote"))?;
     if trust.members().by_transport_key(&transport.public_key()) != Some(me) {

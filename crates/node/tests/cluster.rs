@@ -45,8 +45,8 @@ fn make_keys(base: &Path, peers: &[SocketAddr]) -> Vec<GenesisMember> {
             let keys = base.join(format!("node{index}"));
             std::fs::create_dir(&keys).unwrap();
             let (vote, transport) = (Ed25519Signer::generate(), Ed25519Signer::generate());
-            vote.write_file(&keys.join("vote.pem")).unwrap();
-            transport.write_file(&keys.join("transport.pem")).unwrap();
+            vote.write_file(&keys.join("vote.pem"), None).unwrap();
+            transport.write_file(&keys.join("transport.pem"), None).unwrap();
             GenesisMember {
                 name: format!("node{index}"),
                 vote: vote.public_key(),

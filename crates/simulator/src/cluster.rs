@@ -395,9 +395,10 @@ impl Cluster {
             }
             Action::ReadBlocks { to, from } => {
                 let Some(process) = &mut self.nodes[member.index()].process else { return };
+                let links = u64::from(limits::LINK_WINDOWS) * self.genesis.parameters.window;
                 let blocks = process
                     .blocks
-                    .certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES)
+                    .certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES, links)
                     .expect("a simulated disk works");
                 let blocks = blocks.into_iter().map(std::sync::Arc::new).collect();
                 self.event(member, Event::BlocksRead { to, blocks });

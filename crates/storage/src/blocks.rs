@@ -4,7 +4,6 @@
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
 use bincode::{Decode, Encode};
-use quorate_types::limits::MAX_WINDOW;
 use quorate_types::{Block, BlockCertificate, CertifiedBlock, Header, LedgerId, Seq, TransactionResult};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -237,7 +236,8 @@ impl<D: Disk> BlockStore<D> {
     }
 
     /// Blocks with certificates from `from` on, until none is certified, or the limits are reached; the first is always
-    /// given. A block without a certificate of its own comes with the headers that link it to the next that has one (M8).
+    /// given. A block without a certificate of its own comes with the headers that link it to the next that has one (M8), if
+    /// they are not too many.
     ///
     /// # Errors
     /// If the disk fails.
@@ -246,6 +246,7 @@ impl<D: Disk> BlockStore<D> {
         from: Seq,
         most: usize,
         most_bytes: usize,
+        most_links: u64,
     ) -> io::Result<Vec<CertifiedBlock>> {
         let mut found = Vec::new();
         let mut bytes = 0;
@@ -257,7 +258,7 @@ impl<D: Disk> BlockStore<D> {
             else {
                 break;
             };
-            if certified.above(height) > MAX_WINDOW {
+            if certified.above(height) > most_links {
                 break;
             }
             self.extend_links(&mut links, height, certified)?;

@@ -113,8 +113,7 @@ fn loads(context: &Context, client: &Client, options: &Bench) -> Outcome<Vec<Loa
     let mut keys = Vec::new();
     if options.keys == 1 {
         let path = own.ok_or_else(|| Failure::new(ErrorCode::BadKey).what("there is no key to sign with"))?;
-        let key = Ed25519Signer::read_file(&path).map_err(quorate_client::ClientError::from)?;
-        keys.push(key);
+        keys.push(context.read_key(&path)?);
     } else {
         keys.extend((0..options.keys).map(|_| Ed25519Signer::generate()));
     }

@@ -91,8 +91,9 @@ fn announce(context: &Context, dir: &Path, testnet: &Testnet, quorums: quorate_t
         .map(|(index, place)| format!("{}{} {}", place.name, if index == 0 { "*" } else { "" }, place.api))
         .collect();
     let key = dir.join("keys/client.pem");
-    let public =
-        Ed25519Signer::read_file(&key).map(|key| public_key_to_text(&key.public_key())).unwrap_or_default();
+    let public = Ed25519Signer::read_file(&key, None)
+        .map(|key| public_key_to_text(&key.public_key()))
+        .unwrap_or_default();
     output.note(format!(
         "{} dev network (ephemeral: do not store anything real)\n",
         output.strong(&format!("quorate {}", env!("CARGO_PKG_VERSION")))

@@ -4,7 +4,6 @@ use crate::args::Key;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use quorate_crypto::{Ed25519Signer, KeyError, Signer, public_key_to_text};
-use quorate_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
@@ -34,24 +33,9 @@ impl MemberFile {
     }
 }
 
-fn key_failure(error: &KeyError) -> Failure {
-    let code = match error {
-        KeyError::Exists(_) => ErrorCode::AlreadyInitialised,
-        KeyError::Permissions(..) => ErrorCode::Permissions,
-        KeyError::Io(..) => ErrorCode::Io,
-        _ => ErrorCode::BadKey,
-    };
-    let failure = Failure::new(code).what(error.to_string());
-    match error {
-        KeyError::Exists(_) => failure.why("keys are never overwritten").fix("choose another path"),
-        KeyError::Permissions(path, _) => failure.fix(format!("chmod 0600 {path}")),
-        _ => failure,
-    }
-}
-
-fn new_key(path: &Path) -> Outcome<Ed25519Signer> {
-    let key = Ed25519Signer::generate();
-    key.write_file(path).map_err(|error| key_failure(&error))?;
+fn new_key(context: &Context, path: &Path) -> Outcome<Ed25519Signer> {
+    let (key, words) = (Ed25519Signer::generate(), context.passphrase()?);
+    key.write_file(path, words.as_ref().map(|words| words.as_str()))?;
     Ok(key)
 }
 
@@ -59,7 +43,7 @@ pub(crate) fn run(context: &Context, command: &Key) -> Outcome {
     match command {
         Key::New { out, role, name } if role == "replica" => new_replica(context, out, name.as_deref()),
         Key::New { out, role, name: _ } => {
-            let key = new_key(out)?;
+            let key = new_key(context, out)?;
             let public = public_key_to_text(&key.public_key());
             let document = json!({
                 "schema": "quorate.key.new.v1", "role": role, "files": [out.display().to_string()], "public": public,
@@ -68,7 +52,7 @@ pub(crate) fn run(context: &Context, command: &Key) -> Outcome {
             Ok(())
         }
         Key::Show { file } => {
-            let key = Ed25519Signer::read_file(file).map_err(|error| key_failure(&error))?;
+            let key = context.read_key(file)?;
             let public = public_key_to_text(&key.public_key());
             let hex = hex::encode(key.public_key().0);
             let document = json!({ "schema": "quorate.key.show.v1", "public": public, "hex": hex });
@@ -82,9 +66,9 @@ fn new_replica(context: &Context, dir: &Path, name: Option<&str>) -> Outcome {
     std::fs::create_dir_all(dir).map_err(|error| Failure::io(dir, &error))?;
     let files = ["vote.pem", "transport.pem", "member.toml"].map(|file| dir.join(file));
     if let Some(taken) = files.iter().find(|path| path.exists()) {
-        return Err(key_failure(&KeyError::Exists(taken.display().to_string())));
+        return Err(KeyError::Exists(taken.display().to_string()).into());
     }
-    let (vote, transport) = (new_key(&files[0])?, new_key(&files[1])?);
+    let (vote, transport) = (new_key(context, &files[0])?, new_key(context, &files[1])?);
     let from_dir = || dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut member = MemberFile {
         format: 1,

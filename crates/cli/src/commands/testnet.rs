@@ -245,7 +245,7 @@ fn logs(dir: &Path, nodes: &[usize], lines: usize) -> Outcome {
         let text = std::fs::read_to_string(&path).map_err(|error| Failure::io(&path, &error))?;
         let found: Vec<&str> = text.lines().collect();
         for line in &found[found.len().saturating_sub(lines)..] {
-            println!("node{index}  {line}");
+            crate::output::line(&format!("node{index}  {line}"));
         }
     }
     Ok(())

@@ -60,7 +60,7 @@ pub(crate) fn print_schema(context: &Context, name: Option<&str>) -> Outcome {
                     .why("schemas are named noun.verb")
                     .fix("quorate schema")
             })?;
-            println!("{found:#}");
+            crate::output::line(&format!("{found:#}"));
         }
     }
     Ok(())

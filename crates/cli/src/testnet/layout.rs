@@ -221,7 +221,7 @@ fn node_config(name: &str, place: SocketAddr) -> String {
 }
 
 fn save_key(key: &Ed25519Signer, path: &Path) -> Outcome {
-    key.write_file(path).map_err(|error| Failure::new(ErrorCode::BadKey).what(error.to_string()))
+    key.write_file(path, None).map_err(|error| Failure::new(ErrorCode::BadKey).what(error.to_string()))
 }
 
 fn write(path: &Path, text: &str) -> Outcome {

@@ -5,9 +5,9 @@ fn a_key_file_round_trips_and_is_never_overwritten() {
     let directory = tempfile::tempdir().expect("tempdir");
     let path = directory.path().join("key.pem");
     let key = Ed25519Signer::generate();
-    key.write_file(&path).expect("written");
-    assert_eq!(Ed25519Signer::read_file(&path).expect("read").public_key(), key.public_key());
-    assert!(matches!(key.write_file(&path), Err(KeyError::Exists(_))));
+    key.write_file(&path, None).expect("written");
+    assert_eq!(Ed25519Signer::read_file(&path, None).expect("read").public_key(), key.public_key());
+    assert!(matches!(key.write_file(&path, None), Err(KeyError::Exists(_))));
 }
 
 #[test]
@@ -15,20 +15,43 @@ fn a_key_file_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("tempdir");
     let path = directory.path().join("key.pem");
-    Ed25519Signer::generate().write_file(&path).expect("written");
+    Ed25519Signer::generate().write_file(&path, None).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
-    assert!(matches!(Ed25519Signer::read_file(&path), Err(KeyError::Permissions(_, 0o640))));
+    assert!(matches!(Ed25519Signer::read_file(&path, None), Err(KeyError::Permissions(_, 0o640))));
 }
 
-/// The file is PKCS#8 version 1, which OpenSSL reads; skipped with a note where openssl is missing.
 #[test]
-fn openssl_reads_the_key_file() {
+fn an_encrypted_key_file_needs_its_passphrase() {
     let directory = tempfile::tempdir().expect("tempdir");
     let path = directory.path().join("key.pem");
-    Ed25519Signer::generate().write_file(&path).expect("written");
-    match std::process::Command::new("openssl").args(["pkey", "-noout", "-in"]).arg(&path).status() {
-        Ok(status) => assert!(status.success(), "openssl refuses the key file"),
-        Err(error) => eprintln!("openssl is not here ({error}): not checked"),
+    let key = Ed25519Signer::generate();
+    key.write_file(&path, Some("correct horse")).expect("written");
+    let text = std::fs::read_to_string(&path).expect("read");
+    assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{text}");
+    let words = directory.path().join("passphrase");
+    std::fs::write(&words, "correct horse\n").expect("written");
+    assert!(matches!(read_passphrase(&words), Err(KeyError::Permissions(..))), "others can read it");
+    std::fs::set_permissions(&words, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+    assert_eq!(*read_passphrase(&words).expect("private now"), "correct horse");
+    let read = |passphrase| Ed25519Signer::read_file(&path, passphrase);
+    assert_eq!(read(Some("correct horse")).expect("opened").public_key(), key.public_key());
+    assert!(matches!(read(Some("battery staple")), Err(KeyError::WrongPassphrase(_))));
+    assert!(matches!(read(None), Err(KeyError::Encrypted(_))));
+}
+
+/// Both kinds of file are PKCS#8 that OpenSSL reads; skipped with a note where openssl is missing.
+#[test]
+fn openssl_reads_the_key_files() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    for (name, passphrase) in [("plain.pem", None), ("encrypted.pem", Some("secret"))] {
+        let path = directory.path().join(name);
+        Ed25519Signer::generate().write_file(&path, passphrase).expect("written");
+        let mut openssl = std::process::Command::new("openssl");
+        openssl.args(["pkey", "-noout", "-passin", "pass:secret", "-in"]).arg(&path);
+        match openssl.status() {
+            Ok(status) => assert!(status.success(), "openssl refuses {name}"),
+            Err(error) => eprintln!("openssl is not here ({error}): not checked"),
+        }
     }
 }
 

@@ -40,7 +40,11 @@ fn main() -> ExitCode {
     let mut heights = Vec::new();
     let (mut view_changes, mut crashes, mut catch_ups, mut answered, mut events) = (0, 0, 0, 0, 0);
     for seed in options.from..options.from + options.count {
-        match run_seed(seed) {
+        let Ok(result) = std::panic::catch_unwind(|| run_seed(seed)) else {
+            eprintln!("seed {seed} panics\nreplay: quorate-sim --seed {seed}");
+            return ExitCode::FAILURE;
+        };
+        match result {
             Ok(report) => {
                 if options.count == 1 {
                     println!("{report:#?}");

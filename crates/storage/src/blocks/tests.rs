@@ -9,7 +9,7 @@ fn block(height: u64) -> StoredBlock {
         ledger: LEDGER,
         epoch: Epoch::ZERO,
         height: Seq::new(height),
-        parent: Digest([height as u8; 32]),
+        parent: Digest([u8::try_from(height).expect("small"); 32]),
         time: LedgerTime(height),
         batch_digest: Digest([1; 32]),
         transactions_root: Digest([2; 32]),
@@ -50,7 +50,7 @@ fn store(disk: &SimulatedDisk, tip: u64, certified: &[u64]) -> BlockStore<Simula
 
 /// The heights of the blocks given from `from` on, each with its number of links and its certificate's height.
 fn given(store: &BlockStore<SimulatedDisk>, from: u64, most: usize) -> Vec<(u64, usize, u64)> {
-    let blocks = store.certified_blocks(Seq::new(from), most, usize::MAX).unwrap();
+    let blocks = store.certified_blocks(Seq::new(from), most, usize::MAX, 3).unwrap();
     let of = |block: &CertifiedBlock| {
         for (at, link) in block.links.iter().enumerate() {
             assert_eq!(link.height.get(), block.block.header.height.get() + 1 + at as u64);
@@ -69,7 +69,7 @@ fn t1_blocks_are_given_up_to_the_last_certificate() {
     assert_eq!(given(&store, 2, 2), [(2, 0, 2), (3, 0, 3)]);
     assert_eq!(given(&store, 6, 10), []);
     assert_eq!(given(&store, 0, 1), [(1, 0, 1)]);
-    assert_eq!(store.certified_blocks(Seq::new(1), 10, 1).unwrap().len(), 1, "the first is always given");
+    assert_eq!(store.certified_blocks(Seq::new(1), 10, 1, 3).unwrap().len(), 1, "the first is always given");
     assert_eq!((store.tip(), store.certified()), (Seq::new(7), Seq::new(5)));
 }
 
@@ -81,6 +81,7 @@ fn m8_blocks_without_a_certificate_come_with_links_to_the_next_one() {
     assert_eq!(given(&store, 1, 10), expected);
     assert_eq!(given(&store, 9, 10), []);
     assert_eq!(store.certified(), Seq::new(1));
+    assert_eq!(store.certified_blocks(Seq::new(5), 10, usize::MAX, 2).unwrap(), [], "the way is too long");
     assert_eq!(given(&open(&disk), 1, 10), expected, "after a restart");
 }
 
