@@ -64,3 +64,6 @@ impl Gateway {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,3 +126,6 @@ impl Links {
         now.plus(PING_EVERY)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,11 +43,13 @@ impl Recent {
         while let Some(entry) = self.blocks.first_entry().filter(|entry| *entry.key() <= oldest) {
             let old = entry.remove();
             self.certificates.remove(&old.header.height);
-            for (id, signed, _) in old.transactions() {
-                let transaction = &signed.transaction;
-                let number = (transaction.sender, transaction.session, transaction.number);
-                self.by_id.remove(&id);
-                self.by_number.remove(&number);
+            for (id, signed, result) in old.transactions() {
+                // A void inclusion may have become an outcome in a later block.
+                if result.is_outcome() {
+                    let transaction = &signed.transaction;
+                    self.by_id.remove(&id);
+                    self.by_number.remove(&(transaction.sender, transaction.session, transaction.number));
+                }
             }
         }
     }
@@ -111,3 +113,6 @@ pub fn receipt(outcome: &Outcome) -> quorate_proof::Receipt {
         certificate: outcome.certificate.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

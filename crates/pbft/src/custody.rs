@@ -291,3 +291,6 @@ impl Custody {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

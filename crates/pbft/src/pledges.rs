@@ -204,3 +204,6 @@ impl<S: Signer> Pledges<S> {
         self.votes.len() + self.executed.len()
     }
 }
+
+#[cfg(test)]
+mod tests;
