@@ -4,6 +4,7 @@ use crate::harness::{Net, Place};
 use crate::load::Load;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// One number of each replica, summed, from its `/metrics` as a scraper gets them.
@@ -67,4 +68,31 @@ fn batches_grow_under_256_clients() {
     println!("{blocks:.1} transactions in a block, {verified:.1} signatures in a call of the verifier");
     assert!(blocks > 20.0, "{blocks}");
     assert!(verified > 8.0, "{verified}");
+}
+
+#[test]
+fn alerts_name_metrics_that_exist() {
+    let place = Place::new(27);
+    let net = place.testnet(&[]);
+    let testnet = std::fs::read_to_string(net.dir().join("testnet.toml")).unwrap();
+    let testnet: toml::Table = testnet.parse().unwrap();
+    let metrics = scrape(testnet["node"][0]["api"].as_str().unwrap());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/alerts.yml");
+    let alerts = std::fs::read_to_string(path).unwrap();
+    let mut checked = 0;
+    for expression in alerts.lines().filter(|line| line.trim_start().starts_with("expr:")) {
+        let words = expression.split(|character: char| !(character.is_alphanumeric() || character == '_'));
+        for name in words.filter(|word| word.starts_with("quorate_")) {
+            let family = name.trim_end_matches("_total").trim_end_matches("_bucket");
+            assert!(metrics.contains(&format!("# TYPE {family} ")), "{name} is in no /metrics");
+            checked += 1;
+        }
+        for (label, value) in [("state=\"", '"'), ("file=\"", '"')].iter().filter_map(|(label, end)| {
+            let value = expression.split(label).nth(1)?.split(*end).next()?;
+            Some((label, value))
+        }) {
+            assert!(metrics.contains(&format!("{label}{value}\"")), "{label}{value}\" is in no /metrics");
+        }
+    }
+    assert!(checked >= 8, "only {checked} metrics were found in the alerts");
 }

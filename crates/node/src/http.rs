@@ -21,6 +21,11 @@ pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>) -> Router {
 }
 
 fn show_metrics(shared: &Shared) -> impl IntoResponse + use<> {
+    let published = shared.published();
+    for (peer, member) in shared.trust.members().iter().filter(|(peer, _)| *peer != published.status.me) {
+        let rtt = published.rtts.get(&peer).copied();
+        shared.metrics.peer(&member.name, rtt.is_some(), rtt);
+    }
     let content = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content)], shared.metrics.encode())
 }

@@ -244,6 +244,13 @@ impl Metrics {
         self.view_changes.get_or_create(&ReasonLabel { reason }).inc();
     }
 
+    /// Counters of a peer begin at zero, so that a first increase is seen as one.
+    pub fn expect_peer(&self, peer: &str) {
+        let label = PeerLabel { peer: peer.to_owned() };
+        let _ = self.evidence.get_or_create(&label);
+        let _ = self.bad_messages.get_or_create(&label);
+    }
+
     pub fn evidence(&self, peer: &str) {
         self.evidence.get_or_create(&PeerLabel { peer: peer.to_owned() }).inc();
     }

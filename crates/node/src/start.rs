@@ -267,6 +267,8 @@ async fn start(
     let genesis = member.trust.genesis();
     let ledger_id = member.trust.ledger().to_string();
     let metrics = Arc::new(Metrics::new(&member.name(), &genesis.name, &ledger_id));
+    let others = member.trust.members().iter().filter(|(peer, _)| *peer != member.me);
+    others.for_each(|(_, other)| metrics.expect_peer(&other.name));
     let loaded = load(config, &member, &metrics)?;
     let members = Arc::new(member.trust.members().clone());
     if members.quorums().is_crash_only() {

@@ -148,3 +148,23 @@ fn the_lock_file_keeps_minimum_versions() {
         );
     }
 }
+
+/// The systemd unit, with a program that exists everywhere in the place of ours. Skipped with a note where systemd is not.
+#[test]
+fn systemd_accepts_the_unit() {
+    let unit = std::fs::read_to_string(root().join("deploy/systemd/quorate@.service")).unwrap();
+    assert!(unit.contains("ExecStart=/usr/local/bin/quorate node run --dir"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("quorate@alice.service");
+    std::fs::write(&path, unit.replace("/usr/local/bin/quorate", "/bin/true")).unwrap();
+    let verify =
+        std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
+    match verify {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let about_us: Vec<&str> = said.lines().filter(|line| line.contains("quorate")).collect();
+            assert!(output.status.success() && about_us.is_empty(), "{said}");
+        }
+        Err(error) => eprintln!("systemd-analyze is not here ({error}): not checked"),
+    }
+}

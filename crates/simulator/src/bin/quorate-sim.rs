@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     let mut heights = Vec::new();
     let (mut view_changes, mut crashes, mut catch_ups, mut answered, mut events) = (0, 0, 0, 0, 0);
     for seed in options.from..options.from + options.count {
-        let Ok(result) = std::panic::catch_unwind(|| run_seed(seed)) else {
+        // A thread of its own: a panic must not end the program before the seed is named.
+        let Ok(result) = std::thread::spawn(move || run_seed(seed)).join() else {
             eprintln!("seed {seed} panics\nreplay: quorate-sim --seed {seed}");
             return ExitCode::FAILURE;
         };
