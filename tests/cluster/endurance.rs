@@ -1,20 +1,12 @@
 //! Kills and lost power under 32 clients, judged from the stopped replicas' directories and the clients' receipts.
 
-use crate::harness::{Net, Place, until};
+use crate::harness::{Net, Place, all_equal, until};
 use crate::ledgers;
 use crate::load::Load;
 use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 32;
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// Every replica votes and has executed as much as the others.
-fn all_equal(net: &Net<'_>) -> bool {
-    let output = net.run(&["-o", "json", "status"]);
-    let Ok(status) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else { return false };
-    let executed: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| &node["executed"]).collect();
-    output.status.success() && executed.windows(2).all(|pair| pair[0].is_u64() && pair[0] == pair[1])
-}
 
 /// SIGKILL to every replica within microseconds.
 fn kill_all(net: &Net<'_>) {
@@ -32,7 +24,7 @@ fn judge(net: &Net<'_>, load: Load) {
     let receipts = load.stop();
     until("all stand at the same block", || all_equal(net));
     assert!(net.place.run(&["testnet", "down", "net"]).status.success());
-    let blocks = ledgers::judge(&net.dir(), 4, &receipts);
+    let blocks = ledgers::judge(&net.dir(), 4, &receipts).unwrap();
     println!("{} acknowledged transactions in {blocks} blocks", receipts.len());
 }
 

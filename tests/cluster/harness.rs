@@ -136,6 +136,14 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Every replica votes and has executed as much as the others.
+pub(crate) fn all_equal(net: &Net<'_>) -> bool {
+    let output = net.run(&["-o", "json", "status"]);
+    let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
+    let executed: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| &node["executed"]).collect();
+    output.status.success() && executed.windows(2).all(|pair| pair[0].is_u64() && pair[0] == pair[1])
+}
+
 /// Whether a process runs and is no zombie.
 pub(crate) fn is_alive(pid: u64) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

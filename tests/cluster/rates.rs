@@ -1,6 +1,6 @@
 //! What `/metrics` says of an idle and of a busy testnet.
 
-use crate::harness::{Net, Place};
+use crate::harness::{Net, Place, all_equal, until};
 use crate::load::Load;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -44,6 +44,7 @@ fn sixty_idle_seconds_make_no_block() {
     let place = Place::new(21);
     let net = place.testnet(&[]);
     net.json(&["kv", "put", "a", "b"]);
+    until("all have executed it", || all_equal(&net));
     let before = total(&net, "quorate_blocks_total");
     let cpu = total(&net, "quorate_process_cpu_seconds");
     std::thread::sleep(Duration::from_secs(60));
