@@ -2,6 +2,7 @@
 
 use quorate_simulator::run_seed;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What was asked for.
 struct Options {
@@ -29,7 +30,21 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
+/// The seed under way, for the report of a panic.
+static NOW_RUNNING: AtomicU64 = AtomicU64::new(0);
+
+/// A panic is a failing seed too: it is named before the usual report.
+fn name_the_seed_of_a_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let seed = NOW_RUNNING.load(Ordering::Relaxed);
+        eprintln!("seed {seed} panics\nreplay: quorate-sim --seed {seed}");
+        report(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    name_the_seed_of_a_panic();
     let options = match options() {
         Ok(options) => options,
         Err(why) => {
@@ -40,12 +55,8 @@ fn main() -> ExitCode {
     let mut heights = Vec::new();
     let (mut view_changes, mut crashes, mut catch_ups, mut answered, mut events) = (0, 0, 0, 0, 0);
     for seed in options.from..options.from + options.count {
-        // A thread of its own: a panic must not end the program before the seed is named.
-        let Ok(result) = std::thread::spawn(move || run_seed(seed)).join() else {
-            eprintln!("seed {seed} panics\nreplay: quorate-sim --seed {seed}");
-            return ExitCode::FAILURE;
-        };
-        match result {
+        NOW_RUNNING.store(seed, Ordering::Relaxed);
+        match run_seed(seed) {
             Ok(report) => {
                 if options.count == 1 {
                     println!("{report:#?}");
