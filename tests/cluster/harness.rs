@@ -85,6 +85,11 @@ impl Net<'_> {
 
     pub(crate) fn up(&self) {
         self.place.succeed(&["testnet", "up", "net", "--detach"]);
+        // The supervisor too commits a transaction to see whether all is well.
+        let log = self.dir().join("supervisor.log");
+        until("the supervisor is content", || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("ready in"))
+        });
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
