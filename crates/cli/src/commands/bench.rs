@@ -9,32 +9,42 @@ use quorate_client::{Client, Operation, Operations, Session, v1};
 use quorate_crypto::{Claim, Ed25519Signer, Ed25519Verifier, Rule, Signer, Verifier};
 use quorate_types::ErrorCode;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Transactions of an open loop that may be under way; beyond it the generator itself would be the bottleneck.
 const OPEN_LOOP_IN_FLIGHT: usize = 1_000;
+
+/// Clients that share a session, which has room for 1,024 numbers in flight.
+const CLIENTS_PER_SESSION: usize = 64;
 
 /// What the clients measured together.
 struct Measured {
     /// Microseconds. In an open loop from the moment at which a transaction was due, not from when it could be sent.
     latencies: Mutex<Histogram<u64>>,
     committed: AtomicU64,
-    others: AtomicU64,
+    /// What did not commit, by what became of it.
+    others: Mutex<BTreeMap<Option<ErrorCode>, u64>>,
     from: Instant,
     until: Instant,
 }
 
 impl Measured {
+    fn others(&self) -> MutexGuard<'_, BTreeMap<Option<ErrorCode>, u64>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn record(&self, due: Instant, outcome: Option<&quorate_client::Outcome>) {
         let now = Instant::now();
         if due < self.from || now > self.until {
             return;
         }
         if !matches!(outcome, Some(quorate_client::Outcome::Committed(_))) {
-            self.others.fetch_add(1, Ordering::Relaxed);
+            let code = outcome.and_then(quorate_client::Outcome::code);
+            *self.others().entry(code).or_default() += 1;
             return;
         }
         self.committed.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +93,7 @@ pub(crate) async fn run(context: &Context, options: &Bench) -> Outcome {
             Histogram::new_with_bounds(1, 600_000_000, 3).expect("microseconds up to ten minutes"),
         ),
         committed: AtomicU64::new(0),
-        others: AtomicU64::new(0),
+        others: Mutex::default(),
         from: start + options.warmup,
         until: start + options.warmup + options.duration,
     });
@@ -117,8 +127,12 @@ fn loads(context: &Context, client: &Client, options: &Bench) -> Outcome<Vec<Loa
     } else {
         keys.extend((0..options.keys).map(|_| Ed25519Signer::generate()));
     }
+    // A sender may have only so many sessions, and many runs may come: clients of one key share some.
+    let sessions = keys.len().max(options.clients.div_ceil(CLIENTS_PER_SESSION));
+    let signing = |index: usize| client.signing_as(keys[index % keys.len()].clone(), Session::random());
+    let signing: Vec<Client> = (0..sessions).map(signing).collect();
     let load = |index: usize| Load {
-        client: client.signing_as(keys[index % keys.len()].clone(), Session::random()),
+        client: signing[index % signing.len()].clone(),
         prefix: format!("bench/{index}"),
         size: options.size,
     };
@@ -244,7 +258,7 @@ fn report(
         "clients": options.clients, "keys": options.keys, "size": options.size,
         "loop": if options.rate.is_some() { "open" } else { "closed" },
         "seconds": seconds,
-        "committed": committed, "others": measured.others.load(Ordering::Relaxed),
+        "committed": committed, "others": measured.others().values().sum::<u64>(),
         "throughput": throughput, "blocks": blocks,
         "txs_per_block": if blocks == 0 { 0.0 } else { committed as f64 / blocks as f64 },
         "latency_ms": { "p50": millis(0.5), "p90": millis(0.9), "p99": millis(0.99), "p999": millis(0.999),
@@ -268,7 +282,11 @@ fn report(
     }
     context.output.data(&document, || text(&document));
     if committed == 0 {
-        return Err(Failure::new(ErrorCode::NoQuorum).what("nothing was committed in the measured time"));
+        let most = measured.others().iter().max_by_key(|(_, count)| **count).and_then(|(code, _)| *code);
+        return Err(Failure::new(most.unwrap_or(ErrorCode::NoQuorum)).what(format!(
+            "nothing was committed in the measured time: {}",
+            most.map_or("", |c| c.text().what)
+        )));
     }
     Ok(())
 }
