@@ -3,7 +3,7 @@
 use crate::harness::{Net, Place, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Puts a numbered key, receipt kept, and returns its height.
 fn put(net: &Net<'_>, number: usize) -> u64 {
@@ -118,6 +118,16 @@ fn a_replica_whose_log_does_not_sync_stops_with_74() {
         put(&net, 0);
         net.json(&["testnet", "status"])["nodes"][2]["ended"] == "exit 74"
     });
+    let status = net.json(&["testnet", "status"]);
+    let since = Duration::from_millis(status["nodes"][2]["since_ms"].as_u64().unwrap());
+    let ended = jiff::Timestamp::try_from(SystemTime::now() - since).unwrap();
+    let log = std::fs::read_to_string(net.dir().join("node2/node.log")).unwrap();
+    let line = log.lines().find(|line| line.contains("disk_failed")).expect("the log says why");
+    let failed: jiff::Timestamp = line.split_whitespace().next().unwrap().parse().unwrap();
+    let took = ended.duration_since(failed);
+    assert!(took.abs() < jiff::SignedDuration::from_secs(1), "it ended {took} after its disk failed");
+    // Nothing follows the failure in its log: not a turn of the core, not a message.
+    assert!(log.trim_end().lines().last().unwrap().contains("disk_failed"), "{log}");
     put(&net, 1);
     std::fs::write(&config, text).unwrap();
     net.succeed(&["testnet", "start", "2"]);
