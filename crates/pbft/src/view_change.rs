@@ -396,8 +396,12 @@ impl<S: Signer> Replica<S> {
         let Statement::NewView { chosen, .. } = &new_view.statement.statement else {
             return Verdict::Ignored(Ignored::Invalid);
         };
-        let known =
-            self.view_changes.pending.as_ref().is_some_and(|pending| pending.view() >= new_view.view());
+        // The lowest view waits: a liar that is primary of some far view must not push out the one that is due.
+        let pending = self.view_changes.pending.as_ref();
+        if pending.is_some_and(|pending| pending.view() < new_view.view()) {
+            return Verdict::Ignored(Ignored::TooFarAhead);
+        }
+        let known = pending.is_some_and(|pending| pending.view() == new_view.view());
         if !known && let Some((sender, digest)) = chosen.first().copied() {
             let fetch = Fetch::ViewChange { sender, digest };
             out.send(new_view.statement.signer, Message::Notice(Notice::Fetch(fetch)));

@@ -1,5 +1,6 @@
-use crate::testing::{Cluster, id, parameters, transaction};
-use quorate_types::{Message, StatementKind};
+use crate::testing::{Cluster, id, parameters, signed, transaction};
+use quorate_types::{Digest, Message, NewView, Seq, Statement, StatementKind, View};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -208,4 +209,33 @@ fn n4_votes_that_come_before_their_proposal_count() {
     }
     cluster.deliver_all();
     assert_eq!(cluster.executed(3), 1);
+}
+
+/// A NEW-VIEW that names VIEW-CHANGEs which nobody here has, by the primary of its view.
+fn unfounded_new_view(view: u64) -> Message {
+    let statement = signed(
+        u16::try_from(view % 4).unwrap(),
+        Statement::NewView {
+            view: View::new(view),
+            chosen: (0..3).map(|sender| (id(sender), Digest([9; 32]))).collect(),
+            min: Seq::ZERO,
+            proposals: Vec::new(),
+        },
+    );
+    Message::NewView(Arc::new(NewView { statement, proposals: Vec::new(), view_changes: Vec::new() }))
+}
+
+#[test]
+fn v8_a_new_view_of_a_far_view_does_not_push_out_the_one_that_waits() {
+    let mut cluster = Cluster::new(4);
+    let waiting = |cluster: &Cluster| {
+        let pending = &cluster.nodes[3].replica.as_ref().unwrap().view_changes.pending;
+        pending.as_ref().map(|new_view| new_view.view().get())
+    };
+    let _ = cluster.hand(1, 3, unfounded_new_view(5));
+    assert_eq!(waiting(&cluster), Some(5));
+    let _ = cluster.hand(1, 3, unfounded_new_view(1));
+    assert_eq!(waiting(&cluster), Some(1));
+    let _ = cluster.hand(1, 3, unfounded_new_view(9));
+    assert_eq!(waiting(&cluster), Some(1));
 }
