@@ -11,8 +11,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// SIGKILL to every replica within microseconds.
 fn kill_all(net: &Net<'_>) {
     let status = net.json(&["testnet", "status"]);
-    let pids: Vec<u64> =
-        status["nodes"].as_array().unwrap().iter().map(|node| node["pid"].as_u64().unwrap()).collect();
+    let pid_of = |node: &serde_json::Value| {
+        let log = || std::fs::read_to_string(net.dir().join(node["name"].as_str().unwrap()).join("node.log"));
+        node["pid"].as_u64().unwrap_or_else(|| panic!("it ended by itself: {node}\n{}", log().unwrap()))
+    };
+    let pids: Vec<u64> = status["nodes"].as_array().unwrap().iter().map(pid_of).collect();
     for pid in &pids {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(*pid).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();

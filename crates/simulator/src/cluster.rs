@@ -1,5 +1,6 @@
 //! The world: replicas, messages in flight, a clock.
 
+use crate::adversary::Adversary;
 use crate::checkers::Checkers;
 use crate::link::LinkFaults;
 use crate::random::Random;
@@ -108,6 +109,8 @@ pub struct Cluster {
     /// The next release of these members crashes.
     crash_at: BTreeMap<ReplicaId, CrashPoint>,
     sync_micros: u64,
+    /// Members that lie.
+    adversaries: BTreeMap<ReplicaId, Adversary>,
     /// How many of a thousand sends are held against the disk as a crash would leave it.
     durability_checks: u64,
     pub events: u64,
@@ -173,6 +176,7 @@ impl Cluster {
             next_token: 0,
             crash_at: BTreeMap::new(),
             sync_micros: 300,
+            adversaries: BTreeMap::new(),
             durability_checks: 20,
             events: 0,
             trace: 0,
@@ -408,7 +412,52 @@ impl Cluster {
         }
     }
 
+    /// Makes a member lie in these ways (numbers of [`crate::adversary`]); what it says is held against nobody.
+    pub fn corrupt(&mut self, member: ReplicaId, ways: &[u16]) {
+        let seed = self.random.any();
+        let adversary = Adversary::new(member, &self.members, &self.genesis.parameters, seed, ways);
+        self.adversaries.insert(member, adversary);
+        self.checkers.faulty.insert(member);
+    }
+
+    /// How often each way of lying changed what was sent.
+    pub fn lies(&self) -> BTreeMap<u16, u64> {
+        let mut all = BTreeMap::new();
+        for (way, count) in self.adversaries.values().flat_map(|adversary| &adversary.struck) {
+            *all.entry(*way).or_default() += count;
+        }
+        all
+    }
+
+    /// Lets liars say what nobody asked for.
+    pub fn provoke(&mut self) {
+        let now = self.now;
+        let up: Vec<ReplicaId> =
+            self.adversaries.keys().copied().filter(|member| self.is_up(*member)).collect();
+        for from in up {
+            let Some(adversary) = self.adversaries.get_mut(&from) else { continue };
+            for (to, message) in adversary.unasked(now) {
+                self.send_lie(from, to, 0, &message);
+            }
+        }
+    }
+
+    /// What a liar sends need not be readable, and is held against no checker.
+    fn send_lie(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: &Message) {
+        let bytes = encode_message(message);
+        self.mix(&bytes);
+        if let Ok(message) = decode_message(&bytes, &self.caps) {
+            self.travel(from, to, hold, message);
+        }
+    }
+
     fn send(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+        if let Some(adversary) = self.adversaries.get_mut(&from) {
+            for (hold, message) in adversary.instead(self.now, to, message) {
+                self.send_lie(from, to, hold, &message);
+            }
+            return;
+        }
         let bytes = encode_message(message);
         self.mix(&bytes);
         let message = decode_message(&bytes, &self.caps).expect("what a replica sends, others can read");
@@ -420,6 +469,11 @@ impl Cluster {
             let disk = self.nodes[from.index()].disks.log.fork();
             self.checkers.durable_before_sent(from, &message, &disk);
         }
+        self.travel(from, to, 0, message);
+    }
+
+    /// Puts a message on its way, after being held back for some microseconds.
+    fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: Message) {
         let incarnation = self.nodes[to.index()].incarnation;
         let in_flight = InFlight { from, to, message, incarnation };
         match &mut self.network {
@@ -427,7 +481,7 @@ impl Cluster {
             Network::Automatic(faults) => {
                 let delays = faults.deliveries(from, to, &mut self.random);
                 for delay in delays {
-                    self.plan(self.now + delay, Happening::Deliver(Box::new(in_flight.clone())));
+                    self.plan(self.now + hold + delay, Happening::Deliver(Box::new(in_flight.clone())));
                 }
             }
         }

@@ -172,8 +172,12 @@ impl<D: Disk> SegmentedLog<D> {
             }
             previous_end = segment.end;
         }
-        for name in obsolete {
-            self.disk.remove(&name)?;
+        if !obsolete.is_empty() {
+            for name in obsolete {
+                self.disk.remove(&name)?;
+            }
+            // Before a later segment exists: an unwritten one below it would look like damage.
+            self.disk.sync_directory()?;
         }
         self.segment = highest;
         let header = match segments.last() {
@@ -199,6 +203,8 @@ impl<D: Disk> SegmentedLog<D> {
         let highest = numbers.last().copied().unwrap_or(0);
         let mut segments: Vec<Segment> = Vec::new();
         let mut obsolete = Vec::new();
+        // What is left of an older log whose removal was cut short: legal if a whole later one follows.
+        let mut remains = Vec::new();
         for number in numbers {
             let last = number == highest;
             match self.read_segment(number)? {
@@ -213,17 +219,19 @@ impl<D: Disk> SegmentedLog<D> {
                         obsolete.push(name_of(number));
                     }
                     Header::Begin { .. } => {
-                        obsolete.extend(segments.drain(..).map(|old| name_of(old.number)));
+                        let old = segments.drain(..).map(|old| old.number);
+                        obsolete.extend(remains.drain(..).chain(old).map(name_of));
                         segments.push(segment);
                     }
-                    Header::Continue { .. } if segments.is_empty() => {
-                        return Err(LogError::Corrupt { segment: number, offset: 0 });
-                    }
+                    Header::Continue { .. } if segments.is_empty() => remains.push(number),
                     Header::Continue { .. } => segments.push(segment),
                 },
             }
         }
-        Ok((segments, obsolete, highest))
+        match remains.first() {
+            Some(number) => Err(LogError::Corrupt { segment: *number, offset: 0 }),
+            None => Ok((segments, obsolete, highest)),
+        }
     }
 
     fn read_segment(&self, number: u64) -> Result<Option<Segment>, LogError> {

@@ -19,6 +19,8 @@ struct Files {
     contents: BTreeMap<u64, Content>,
     names: BTreeMap<String, u64>,
     durable_names: BTreeMap<String, u64>,
+    /// The directory after each operation on it since its last sync.
+    unsynced_names: Vec<BTreeMap<String, u64>>,
     next: u64,
     operations: u64,
     fail_at: Option<u64>,
@@ -41,10 +43,18 @@ impl SimulatedDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Power is cut: of the unsynced writes each survives whole, in part or not at all, as `choose` says for each
-    /// (a number of bytes to keep of so many); unsynced directory entries are lost.
+    /// Power is cut, or the process is killed: of the unsynced writes each survives whole, in part or not at all, as `choose`
+    /// says for each (a number of bytes to keep of so many), and of the unsynced operations on the directory the first so
+    /// many (asked first, if there are any).
     pub fn crash(&self, mut choose: impl FnMut(usize) -> usize) {
         let mut files = self.files();
+        let unsynced = std::mem::take(&mut files.unsynced_names);
+        if !unsynced.is_empty() {
+            let kept = choose(unsynced.len()).min(unsynced.len());
+            if let Some(last) = kept.checked_sub(1) {
+                files.durable_names = unsynced[last].clone();
+            }
+        }
         files.names = files.durable_names.clone();
         for content in files.contents.values_mut() {
             for (offset, bytes) in std::mem::take(&mut content.pending) {
@@ -103,6 +113,7 @@ impl SimulatedDisk {
             contents: files.contents.clone(),
             names: files.names.clone(),
             durable_names: files.durable_names.clone(),
+            unsynced_names: files.unsynced_names.clone(),
             next: files.next,
             ..Files::default()
         })))
@@ -123,6 +134,11 @@ impl Files {
             Some(at) if self.operations > at => Err(io::Error::other("simulated disk failure")),
             _ => Ok(()),
         }
+    }
+
+    /// The directory changed.
+    fn renamed(&mut self) {
+        self.unsynced_names.push(self.names.clone());
     }
 
     fn content(&mut self, name: &str) -> io::Result<&mut Content> {
@@ -172,6 +188,7 @@ impl Disk for SimulatedDisk {
             .contents
             .insert(id, Content { durable: Vec::new(), current: zeros.clone(), pending: vec![(0, zeros)] });
         files.names.insert(name.to_owned(), id);
+        files.renamed();
         Ok(())
     }
 
@@ -207,6 +224,7 @@ impl Disk for SimulatedDisk {
         let mut files = self.files();
         files.operate()?;
         files.durable_names = files.names.clone();
+        files.unsynced_names.clear();
         Ok(())
     }
 
@@ -215,13 +233,16 @@ impl Disk for SimulatedDisk {
         files.operate()?;
         let id = files.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         files.names.insert(to.to_owned(), id);
+        files.renamed();
         Ok(())
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         let mut files = self.files();
         files.operate()?;
-        files.names.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        files.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        files.renamed();
+        Ok(())
     }
 
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {

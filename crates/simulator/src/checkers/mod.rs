@@ -62,6 +62,9 @@ impl Checkers {
     }
 
     pub(crate) fn executed(&mut self, member: ReplicaId, block: &ExecutedBlock) {
+        if self.faulty.contains(&member) {
+            return;
+        }
         let (checked, first) = self.agreement.executed(member, block);
         self.note(checked);
         if first {
@@ -72,6 +75,9 @@ impl Checkers {
     }
 
     pub(crate) fn out_of_order(&mut self, member: ReplicaId, seq: Seq, height: Seq) {
+        if self.faulty.contains(&member) {
+            return;
+        }
         let what = format!("{member} was to execute {seq} after {height}");
         self.violations.push(Violation { property: "S2 order", what });
     }

@@ -89,19 +89,43 @@ fn k3_a_compaction_is_all_or_nothing_at_every_disk_operation() {
     let before = counting.operations();
     open(&counting).unwrap().0.compact(&records(15..20)).unwrap();
     let operations = counting.operations() - before;
-    for at in 0..operations {
+    // Nothing that is unsynced survives, all of it (a killed process), or the half.
+    let ways: [fn(usize) -> usize; 3] = [|_| 0, |len| len, |len| len / 2];
+    for (at, way) in (0..operations).flat_map(|at| ways.map(|way| (at, way))) {
         let disk = written(20);
         disk.fail_at(disk.operations() + at);
         if let Ok((mut log, _)) = open(&disk) {
             let _ = log.compact(&records(15..20));
         }
-        disk.crash(|len| if at % 2 == 0 { 0 } else { len });
-        let found = open(&disk).unwrap().1;
+        disk.crash(way);
+        let found = open(&disk).unwrap_or_else(|error| panic!("operation {at}: {error}")).1;
         assert!(
             found == records(0..20) || found == records(15..20),
             "operation {at}: {} records",
             found.len()
         );
+    }
+}
+
+#[test]
+fn d4_starts_that_were_killed_leave_nothing_that_looks_like_damage() {
+    let counting = written(20);
+    let before = counting.operations();
+    drop(open(&counting).unwrap());
+    let operations = counting.operations() - before;
+    let ways: [fn(usize) -> usize; 3] = [|_| 0, |len| len, |len| len / 2];
+    for (first, second) in (0..operations).flat_map(|a| (0..operations).map(move |b| (a, b))) {
+        for way in ways {
+            let disk = written(20);
+            for at in [first, second] {
+                disk.fail_at(disk.operations() + at);
+                let _ = open(&disk);
+                disk.crash(way);
+            }
+            let found =
+                open(&disk).unwrap_or_else(|error| panic!("killed at {first} and {second}: {error}")).1;
+            assert_eq!(found, records(0..20), "killed at {first} and {second}");
+        }
     }
 }
 

@@ -1,0 +1,233 @@
+//! Members that lie. A liar runs the honest engine, so that it is always in the middle of things, and what leaves it is
+//! replaced, held back, added to and signed anew with its real key. Behaviours are numbered as in docs/assurance.md, one a
+//! file, and combine: each sees what the one before it made.
+
+mod b01_equivocal_proposal;
+mod b03_prepare_for_both;
+mod b04_commit_unprepared;
+mod b05_commit_for_both;
+mod b06_forged_signer;
+mod b07_replay;
+mod b08_other_ledger;
+mod b10_body_to_few;
+mod b11_skipped_slots;
+mod b13_outside_window;
+mod b14_doubled_request;
+mod b15_old_requests;
+mod b16_censor;
+mod b17_slow_primary;
+mod b19_silent_to_one;
+mod b20_empty_prepared;
+mod b21_two_view_changes;
+mod b22_wrong_base;
+mod b23_bad_entries;
+mod b24_view_change_storm;
+mod b25_split_new_view;
+mod b27_wrong_conclusion;
+mod b28_mute_after_new_view;
+mod b29_wrong_checkpoint;
+mod b31_wrong_body;
+mod b32_status_lies;
+mod b33_hello_lies;
+mod b34_wrong_attest;
+mod mutation;
+
+use crate::random::Random;
+use crate::replica::vote_key;
+use quorate_crypto::{HashedBatch, Signer};
+use quorate_types::{
+    Batch, Digest, LedgerId, Members, Message, Parameters, Proposal, ReplicaId, SignedStatement, Statement,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Messages that a liar remembers of its own.
+const MEMORY: usize = 128;
+
+/// A message with microseconds to hold it back.
+pub(crate) type Held = (u64, Message);
+
+/// One way to lie.
+pub(crate) trait Behaviour: std::fmt::Debug {
+    /// What `to` gets instead of this message.
+    fn instead(&mut self, liar: &mut Liar, to: ReplicaId, message: Message) -> Vec<Held>;
+
+    /// What it says without being asked, every few milliseconds.
+    fn unasked(&mut self, _liar: &mut Liar) -> Vec<(ReplicaId, Message)> {
+        Vec::new()
+    }
+}
+
+type Make = fn() -> Box<dyn Behaviour>;
+
+/// Every behaviour with its number; 0 is structured mutation.
+pub(crate) const BEHAVIOURS: [(u16, Make); 29] = [
+    (1, || Box::new(b01_equivocal_proposal::EquivocalProposal)),
+    (3, || Box::new(b03_prepare_for_both::PrepareForBoth)),
+    (4, || Box::new(b04_commit_unprepared::CommitUnprepared)),
+    (5, || Box::new(b05_commit_for_both::CommitForBoth)),
+    (6, || Box::new(b06_forged_signer::ForgedSigner)),
+    (7, || Box::new(b07_replay::Replay)),
+    (8, || Box::new(b08_other_ledger::OtherLedger)),
+    (10, || Box::new(b10_body_to_few::BodyToFew)),
+    (11, || Box::new(b11_skipped_slots::SkippedSlots)),
+    (13, || Box::new(b13_outside_window::OutsideWindow)),
+    (14, || Box::new(b14_doubled_request::DoubledRequest)),
+    (15, || Box::new(b15_old_requests::OldRequests::default())),
+    (16, || Box::new(b16_censor::Censor)),
+    (17, || Box::new(b17_slow_primary::SlowPrimary)),
+    (19, || Box::new(b19_silent_to_one::SilentToOne)),
+    (20, || Box::new(b20_empty_prepared::EmptyPrepared)),
+    (21, || Box::new(b21_two_view_changes::TwoViewChanges)),
+    (22, || Box::new(b22_wrong_base::WrongBase::default())),
+    (23, || Box::new(b23_bad_entries::BadEntries)),
+    (24, || Box::new(b24_view_change_storm::ViewChangeStorm)),
+    (25, || Box::new(b25_split_new_view::SplitNewView)),
+    (27, || Box::new(b27_wrong_conclusion::WrongConclusion)),
+    (28, || Box::new(b28_mute_after_new_view::MuteAfterNewView::default())),
+    (29, || Box::new(b29_wrong_checkpoint::WrongCheckpoint)),
+    (31, || Box::new(b31_wrong_body::WrongBody)),
+    (32, || Box::new(b32_status_lies::StatusLies)),
+    (33, || Box::new(b33_hello_lies::HelloLies)),
+    (34, || Box::new(b34_wrong_attest::WrongAttest)),
+    (0, || Box::new(mutation::Mutation)),
+];
+
+/// What a liar knows.
+#[derive(Debug)]
+pub(crate) struct Liar {
+    pub(crate) me: ReplicaId,
+    pub(crate) members: Members,
+    pub(crate) parameters: Parameters,
+    pub(crate) random: Random,
+    /// Microseconds.
+    pub(crate) now: u64,
+    /// What its honest half sent of late.
+    pub(crate) said: VecDeque<Message>,
+}
+
+impl Liar {
+    /// A statement under the own key.
+    pub(crate) fn sign(&self, statement: Statement) -> SignedStatement {
+        self.sign_for(*self.members.ledger(), statement)
+    }
+
+    pub(crate) fn sign_for(&self, ledger: LedgerId, statement: Statement) -> SignedStatement {
+        let epoch = self.members.epoch();
+        let signature = vote_key(self.me).sign(&statement.signed_bytes(&ledger, epoch));
+        SignedStatement { epoch, signer: self.me, statement, signature }
+    }
+
+    pub(crate) fn others(&self) -> Vec<ReplicaId> {
+        ReplicaId::all(self.members.count()).filter(|other| *other != self.me).collect()
+    }
+
+    /// Whether a receiver is in the half that is lied to.
+    pub(crate) fn deceives(&self, to: ReplicaId) -> bool {
+        to.get() % 2 == 1
+    }
+
+    /// A proposal like this one with another batch, signed.
+    pub(crate) fn propose_instead(&self, proposal: &Proposal, batch: Batch) -> Message {
+        let batch = Arc::new(batch);
+        let digest = HashedBatch::new(batch.clone()).digest();
+        let Statement::PrePrepare { view, seq, .. } = proposal.pre_prepare.statement else {
+            return Message::Proposal(proposal.clone());
+        };
+        let pre_prepare = self.sign(Statement::PrePrepare { view, seq, digest });
+        Message::Proposal(Proposal { pre_prepare, batch })
+    }
+}
+
+/// Another digest than this one, the same for everyone.
+pub(crate) fn flipped(digest: Digest) -> Digest {
+    let mut other = digest;
+    other.0[0] ^= 0xff;
+    other
+}
+
+/// The statement with another digest.
+pub(crate) fn with_flipped_digest(statement: &Statement) -> Statement {
+    match statement.clone() {
+        Statement::PrePrepare { view, seq, digest } => {
+            Statement::PrePrepare { view, seq, digest: flipped(digest) }
+        }
+        Statement::Prepare { view, seq, digest } => Statement::Prepare { view, seq, digest: flipped(digest) },
+        Statement::Commit { view, seq, digest } => Statement::Commit { view, seq, digest: flipped(digest) },
+        Statement::Attest { seq, header } => Statement::Attest { seq, header: flipped(header) },
+        Statement::Checkpoint { seq, header } => Statement::Checkpoint { seq, header: flipped(header) },
+        other => other,
+    }
+}
+
+/// One message, at once.
+pub(crate) fn at_once(message: Message) -> Vec<Held> {
+    vec![(0, message)]
+}
+
+/// A member that lies, with its ways.
+#[derive(Debug)]
+pub(crate) struct Adversary {
+    liar: Liar,
+    behaviours: Vec<(u16, Box<dyn Behaviour>)>,
+    /// How often each behaviour changed what was sent.
+    pub(crate) struck: BTreeMap<u16, u64>,
+}
+
+impl Adversary {
+    pub(crate) fn new(
+        me: ReplicaId,
+        members: &Members,
+        parameters: &Parameters,
+        seed: u64,
+        numbers: &[u16],
+    ) -> Self {
+        let liar = Liar {
+            me,
+            members: members.clone(),
+            parameters: parameters.clone(),
+            random: Random::new(seed),
+            now: 0,
+            said: VecDeque::new(),
+        };
+        let chosen = BEHAVIOURS.iter().filter(|(number, _)| numbers.contains(number));
+        let behaviours = chosen.map(|(number, make)| (*number, make())).collect();
+        Self { liar, behaviours, struck: BTreeMap::new() }
+    }
+
+    /// What leaves instead of an honest message.
+    pub(crate) fn instead(&mut self, now: u64, to: ReplicaId, message: &Message) -> Vec<Held> {
+        self.liar.now = now;
+        let mut held = vec![(0, message.clone())];
+        for (number, behaviour) in &mut self.behaviours {
+            let mut next = Vec::new();
+            for (delay, before) in held {
+                let made = behaviour.instead(&mut self.liar, to, before.clone());
+                if made.len() != 1 || made[0].0 != 0 || made[0].1 != before {
+                    *self.struck.entry(*number).or_default() += 1;
+                }
+                next.extend(made.into_iter().map(|(more, message)| (delay + more, message)));
+            }
+            held = next;
+        }
+        self.liar.said.push_back(message.clone());
+        while self.liar.said.len() > MEMORY {
+            self.liar.said.pop_front();
+        }
+        held
+    }
+
+    /// What it says without being asked.
+    pub(crate) fn unasked(&mut self, now: u64) -> Vec<(ReplicaId, Message)> {
+        self.liar.now = now;
+        let mut messages = Vec::new();
+        for (number, behaviour) in &mut self.behaviours {
+            let said = behaviour.unasked(&mut self.liar);
+            if !said.is_empty() {
+                *self.struck.entry(*number).or_default() += 1;
+            }
+            messages.extend(said);
+        }
+        messages
+    }
+}
