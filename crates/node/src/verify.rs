@@ -142,6 +142,7 @@ fn work(
     loop {
         let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(first) = receiver.recv() else { return };
+        gather(receiver);
         let mut batch = vec![first];
         batch.extend(receiver.try_iter().take(MOST_PER_BATCH - 1));
         // While few wait, the others let them gather: one large batch costs half of what many small ones do.
@@ -150,6 +151,20 @@ fn work(
         let results = verify_all(members, &verifier, cache, items);
         drop(turn);
         output(sources.into_iter().zip(results).map(join).collect());
+    }
+}
+
+/// Lets threads that are ready to add something do so, as long as they do. Idle, it costs a system call.
+fn gather(receiver: &Receiver<Unverified>) {
+    const ROUNDS: usize = 16;
+    let mut waiting = receiver.len();
+    for _ in 0..ROUNDS {
+        std::thread::yield_now();
+        let now = receiver.len();
+        if now == waiting || now >= MOST_PER_BATCH {
+            return;
+        }
+        waiting = now;
     }
 }
 
