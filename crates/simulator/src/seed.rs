@@ -1,5 +1,6 @@
 //! One seed: a configuration drawn from a number, a phase of faults, a phase of healing, a verdict.
 
+use crate::adversary::BEHAVIOURS;
 use crate::checkers::Violation;
 use crate::clients::Clients;
 use crate::cluster::{Cluster, CrashPoint, Network, Setup};
@@ -7,6 +8,7 @@ use crate::link::LinkFaults;
 use crate::random::Random;
 use quorate_pbft::Report as Event;
 use quorate_types::{Parameters, ReplicaId};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a seed drew.
@@ -24,7 +26,9 @@ pub struct Draw {
     pub rivals: u64,
     /// How long faults last, in steps of 20 ms.
     pub steps: u64,
-    /// Members that stay down in the healing phase, as many as may fail.
+    /// Members that lie from beginning to end, each with its ways (docs/assurance.md).
+    pub liars: Vec<(ReplicaId, Vec<u16>)>,
+    /// Members that stay down in the healing phase; with the liars, at most as many as may fail.
     pub dead: Vec<ReplicaId>,
 }
 
@@ -38,6 +42,8 @@ pub struct Report {
     pub view_changes: u64,
     pub crashes: u64,
     pub catch_ups: u64,
+    /// How often each way of lying changed what was sent.
+    pub lies: BTreeMap<u16, u64>,
     pub events: u64,
     /// A hash of everything that was sent, and when.
     pub trace: u64,
@@ -75,13 +81,7 @@ impl Draw {
         };
         let (crashes, partitions) = (on(700, 25), on(500, 20));
         let f = usize::from((n - 1) / 3);
-        let dead = if random.permille(500) {
-            let first = random.below(u64::from(n));
-            let all: Vec<ReplicaId> = ReplicaId::all(n).collect();
-            (0..f).map(|step| all[(usize::try_from(first).unwrap_or(0) + step) % all.len()]).collect()
-        } else {
-            Vec::new()
-        };
+        let (liars, dead) = draw_faulty(&mut random, n, f);
         Self {
             n,
             parameters,
@@ -92,9 +92,26 @@ impl Draw {
             under_way: usize::try_from(random.between(1, 6)).unwrap_or(1),
             rivals: if random.permille(300) { 100 } else { 0 },
             steps: random.between(200, 900),
+            liars,
             dead,
         }
     }
+}
+
+/// Liars, and members that stay dead, at most `f` together.
+fn draw_faulty(random: &mut Random, n: u16, f: usize) -> (Vec<(ReplicaId, Vec<u16>)>, Vec<ReplicaId>) {
+    let mut members: Vec<ReplicaId> = ReplicaId::all(n).collect();
+    let first = random.index(members.len());
+    members.rotate_left(first);
+    let lying = if random.permille(500) { 1 + random.index(f) } else { 0 };
+    let liars = members.drain(..lying).collect::<Vec<_>>();
+    let mut ways = |_| -> Vec<u16> {
+        let count = random.between(1, 3);
+        (0..count).map(|_| BEHAVIOURS[random.index(BEHAVIOURS.len())].0).collect()
+    };
+    let ways: Vec<Vec<u16>> = liars.iter().map(&mut ways).collect();
+    let dead = if random.permille(500) { members.drain(..f - lying).collect() } else { Vec::new() };
+    (liars.into_iter().zip(ways).collect(), dead)
 }
 
 /// Runs a seed.
@@ -123,6 +140,9 @@ pub fn run_draw(seed: u64, draw: &Draw) -> Result<Report, Box<Failure>> {
         draw,
         report: Report { seed, n: draw.n, ..Report::default() },
     };
+    for (member, ways) in &draw.liars {
+        run.cluster.corrupt(*member, ways);
+    }
     for member in ReplicaId::all(draw.n) {
         let skew = i64::try_from(run.cluster.random.below(400)).unwrap_or(0) - 200;
         run.cluster.set_clock(member, skew);
@@ -154,6 +174,7 @@ impl Run<'_> {
 
     fn step(&mut self) -> Result<(), Box<Failure>> {
         self.clients.act(&mut self.cluster);
+        self.cluster.provoke();
         self.cluster.run_for(STEP);
         match self.cluster.checkers.violations.first() {
             Some(violation) => {
@@ -260,7 +281,9 @@ impl Run<'_> {
 
     /// Everyone who lives is at the same height (L2).
     fn converged(&self) -> bool {
+        let lies = |member: &ReplicaId| self.draw.liars.iter().any(|(liar, _)| liar == member);
         let heights: Vec<u64> = ReplicaId::all(self.draw.n)
+            .filter(|member| !lies(member))
             .filter_map(|member| self.cluster.status(member))
             .map(|status| status.executed.get())
             .collect();
@@ -275,6 +298,7 @@ impl Run<'_> {
         self.report.catch_ups = count(|report| matches!(report, Event::CatchingUp { .. }));
         self.report.height = self.cluster.checkers.height();
         self.report.answered = self.clients.answered;
+        self.report.lies = self.cluster.lies();
         self.report.events = self.cluster.events;
         self.report.trace = self.cluster.trace;
         self.report.clone()

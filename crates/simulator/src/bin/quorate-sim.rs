@@ -1,6 +1,7 @@
 //! Runs seeds of the simulator: `quorate-sim [--from SEED] [--count N] [--seed SEED]`.
 
 use quorate_simulator::run_seed;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
         }
     };
     let mut heights = Vec::new();
+    let mut lies: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut lied = 0;
     let (mut view_changes, mut crashes, mut catch_ups, mut answered, mut events) = (0, 0, 0, 0, 0);
     for seed in options.from..options.from + options.count {
         NOW_RUNNING.store(seed, Ordering::Relaxed);
@@ -62,6 +65,10 @@ fn main() -> ExitCode {
                     println!("{report:#?}");
                 }
                 heights.push(report.height);
+                lied += u64::from(!report.lies.is_empty());
+                for (way, count) in &report.lies {
+                    *lies.entry(*way).or_default() += count;
+                }
                 view_changes += u64::from(report.view_changes > 0);
                 crashes += u64::from(report.crashes > 0);
                 catch_ups += u64::from(report.catch_ups > 0);
@@ -79,8 +86,10 @@ fn main() -> ExitCode {
     let median = heights.get(heights.len() / 2).copied().unwrap_or(0);
     println!(
         "{} seeds passed: median {median} blocks, {view_changes} with a view change, {crashes} with a crash, \
-         {catch_ups} with a catch-up, {answered} outcomes, {events} events",
+         {catch_ups} with a catch-up, {lied} with a liar, {answered} outcomes, {events} events",
         heights.len()
     );
+    let lies: Vec<String> = lies.iter().map(|(way, count)| format!("{way}: {count}")).collect();
+    println!("lies told, by number of the way: {}", lies.join(", "));
     ExitCode::SUCCESS
 }
