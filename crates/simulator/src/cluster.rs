@@ -231,13 +231,37 @@ impl Cluster {
     /// # Panics
     /// If the disks cannot be read: no simulated fault of an honest disk leads to that.
     pub fn start(&mut self, member: ReplicaId) {
+        self.try_start(member).unwrap_or_else(|why| panic!("{member} does not start: {why}"));
+    }
+
+    /// Every later sync of the member's log fails, until it is started again.
+    pub fn fail_syncs(&mut self, member: ReplicaId) {
+        self.nodes[member.index()].disks.log.fail_syncs();
+    }
+
+    /// Flips a bit in the first segment of the member's log.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn flip_in_log(&mut self, member: ReplicaId, offset: usize) -> Result<(), String> {
+        let log = &self.nodes[member.index()].disks.log;
+        let names = quorate_storage::Disk::list(log).map_err(|error| error.to_string())?;
+        let first = names.first().ok_or("no segment")?;
+        log.flip(first, offset, 3);
+        Ok(())
+    }
+
+    /// Starts a member from what its disks hold.
+    ///
+    /// # Errors
+    /// Why the disks cannot be used.
+    pub fn try_start(&mut self, member: ReplicaId) -> Result<(), String> {
         if self.is_up(member) {
-            return;
+            return Ok(());
         }
         let now = self.clocks(member);
         let node = &mut self.nodes[member.index()];
-        let outbox = node.start(&self.genesis, &self.members, member, now);
-        let outbox = outbox.unwrap_or_else(|why| panic!("{member} does not start: {why}"));
+        let outbox = node.start(&self.genesis, &self.members, member, now)?;
         if let Some(process) = &node.process {
             self.checkers.agreement.restarted(member, &process.blocks);
         }
@@ -249,6 +273,7 @@ impl Cluster {
             }
         }
         self.plan_deadline(member);
+        Ok(())
     }
 
     /// Kills a member's process: what is not durable may be lost, in whole or in part.
@@ -344,7 +369,10 @@ impl Cluster {
             );
             return self.crash(member);
         }
-        let effects = release(&mut process.log, outboxes).expect("a simulated log fails only on command");
+        let Ok(effects) = release(&mut process.log, outboxes) else {
+            // D3: the process ends, and nothing that waited leaves.
+            return self.crash(member);
+        };
         let most = match crash {
             Some(CrashPoint::AfterEffects(most)) => most,
             _ => usize::MAX,
@@ -412,7 +440,7 @@ impl Cluster {
         }
     }
 
-    /// Makes a member lie in these ways (numbers of [`crate::adversary`]); what it says is held against nobody.
+    /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
     pub fn corrupt(&mut self, member: ReplicaId, ways: &[u16]) {
         let seed = self.random.any();
         let adversary = Adversary::new(member, &self.members, &self.genesis.parameters, seed, ways);

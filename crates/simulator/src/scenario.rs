@@ -192,8 +192,16 @@ impl Runner {
             }
             ["start", who] => {
                 for id in members(who)? {
-                    self.cluster.start(id);
+                    if let Err(why) = self.cluster.try_start(id) {
+                        let _ = writeln!(out, "{id} does not start: {why}");
+                    }
                 }
+            }
+            ["disk", who, "fails"] => self.cluster.fail_syncs(member(who)?),
+            ["flip", who, offset] => self.cluster.flip_in_log(member(who)?, number(offset)?)?,
+            ["flood", gateway, client, count] => {
+                let refused = self.flood(member(gateway)?, number(client)?, number(count)?);
+                let _ = writeln!(out, "{refused}");
             }
             ["isolate", who] => self.isolated.extend(members(who)?),
             ["heal"] => self.isolated.clear(),
@@ -240,6 +248,29 @@ impl Runner {
         self.signed.insert(name.to_owned(), signed.clone());
         let _ = self.cluster.submit(gateway, signed);
         Ok(())
+    }
+
+    /// Many transactions of one client at once; tells how many were refused, and why.
+    fn flood(&mut self, gateway: ReplicaId, client: usize, count: u64) -> String {
+        for number in 0..count {
+            let put = Operation::Put { key: b"k".to_vec(), value: number.to_be_bytes().to_vec() };
+            // Sessions of their own: a session's window is a limit of its own.
+            let place = (number / 512, number % 512);
+            let signed = self.cluster.transaction(client, place, 600_000, &Operations(vec![put]));
+            let _ = self.cluster.submit(gateway, signed);
+        }
+        self.cluster.settle();
+        let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+        self.cluster.answers.retain(|(_, answer)| match answer {
+            Answer::Refused(refusal) => {
+                *refused.entry(refusal.code.text().what).or_default() += 1;
+                false
+            }
+            _ => true,
+        });
+        let lines: Vec<String> =
+            refused.iter().map(|(why, count)| format!("{count} of {client} are refused: {why}")).collect();
+        lines.join("\n")
     }
 
     /// Delivers what the filter takes, in order, until none of it waits.
@@ -312,14 +343,16 @@ impl Runner {
         (view, seq): (View, Seq),
         words: &[&str],
     ) -> Result<Message, String> {
-        let name = option(words, "of").ok_or("of=c0/0: a transaction that was submitted, or made by make")?;
-        let signed = match self.signed.get(name) {
-            Some(signed) => signed.clone(),
-            None => self.make(name)?,
+        let name =
+            option(words, "of").ok_or("of=c0/0: a transaction that was submitted or not, or of=nothing")?;
+        let transactions = match (name, self.signed.get(name)) {
+            ("nothing", _) => Vec::new(),
+            (_, Some(signed)) => vec![signed.clone()],
+            (_, None) => vec![self.make(name)?],
         };
         let late: u64 = option(words, "early").map_or(Ok(0), number)?;
         let time = LedgerTime(1_000_000_000_000 + self.cluster.now() / 1_000 + late);
-        let batch = Batch { time, transactions: vec![signed] };
+        let batch = Batch { time, transactions };
         let digest = HashedBatch::new(Arc::new(batch.clone())).digest();
         self.name(digest);
         let pre_prepare = self.cluster.signed_by(from, Statement::PrePrepare { view, seq, digest });

@@ -26,6 +26,7 @@ fn a_slice_of_seeds_passes_and_sees_what_it_should() {
     assert!(share(|report| report.view_changes > 0) >= 15, "view changes");
     assert!(share(|report| report.crashes > 0) >= 15, "crashes");
     assert!(share(|report| report.height >= 20) >= 30, "blocks");
+    assert!(share(|report| !report.lies.is_empty()) >= 12, "liars");
 }
 
 #[test]
