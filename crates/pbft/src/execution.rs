@@ -295,8 +295,8 @@ impl<S: Signer> Replica<S> {
             return None;
         }
         if let Some((id, in_slot)) = self.custody.oldest() {
-            let committed =
-                in_slot.and_then(|seq| self.slots.get(&seq)).is_some_and(|slot| slot.decided.is_some());
+            // Decided is not enough: a primary that skips a slot would keep everything behind it waiting for ever.
+            let committed = in_slot.is_some_and(|seq| seq <= self.delivered);
             return (!committed).then_some(Head::Request(id));
         }
         self.obligation.map(Head::Obligation)
