@@ -1,0 +1,117 @@
+//! Messages on their way: what leaves a replica, what a liar makes of it, what arrives.
+
+use super::{Cluster, Happening, InFlight, Network, Told};
+use crate::adversary::Adversary;
+use crate::scheme::SimVerifier;
+use quorate_codec::{decode_message, encode_message};
+use quorate_crypto::{CheckedMessage, Verified, verify_one};
+use quorate_engine::{Event, is_useful};
+use quorate_types::{Message, ReplicaId};
+use std::collections::BTreeMap;
+
+impl Cluster {
+    /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
+    pub fn corrupt(&mut self, member: ReplicaId, ways: &[u16]) {
+        let seed = self.random.any();
+        let adversary = Adversary::new(member, &self.members, &self.genesis.parameters, seed, ways);
+        self.adversaries.insert(member, adversary);
+        self.checkers.faulty.insert(member);
+    }
+
+    /// How often each way of lying changed what was sent.
+    pub fn lies(&self) -> BTreeMap<u16, u64> {
+        let mut all = BTreeMap::new();
+        for (way, count) in self.adversaries.values().flat_map(|adversary| &adversary.struck) {
+            *all.entry(*way).or_default() += count;
+        }
+        all
+    }
+
+    /// Lets liars say what nobody asked for.
+    pub fn provoke(&mut self) {
+        let now = self.now;
+        let up: Vec<ReplicaId> =
+            self.adversaries.keys().copied().filter(|member| self.is_up(*member)).collect();
+        for from in up {
+            let Some(adversary) = self.adversaries.get_mut(&from) else { continue };
+            for (to, message) in adversary.unasked(now) {
+                self.send_lie(from, to, 0, &message);
+            }
+        }
+    }
+
+    /// What a liar sends need not be readable, and is held against no checker.
+    fn send_lie(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: &Message) {
+        let bytes = encode_message(message);
+        self.mix(&bytes);
+        if let Ok(message) = decode_message(&bytes, &self.caps) {
+            self.travel(from, to, hold, message);
+        }
+    }
+
+    pub(super) fn send(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+        if let Some(adversary) = self.adversaries.get_mut(&from) {
+            for (hold, message) in adversary.instead(self.now, to, message) {
+                self.send_lie(from, to, hold, &message);
+            }
+            return;
+        }
+        let bytes = encode_message(message);
+        self.mix(&bytes);
+        let message = decode_message(&bytes, &self.caps).expect("what a replica sends, others can read");
+        self.checkers.sent(from, &message);
+        if let Some(story) = &mut self.story {
+            story.push(Told::Sent { from, message: message.clone() });
+        }
+        if self.random.permille(self.durability_checks) {
+            let disk = self.nodes[from.index()].disks.log.fork();
+            self.checkers.durable_before_sent(from, &message, &disk);
+        }
+        self.travel(from, to, 0, message);
+    }
+
+    /// Puts a message on its way, after being held back for some microseconds.
+    fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: Message) {
+        let incarnation = self.nodes[to.index()].incarnation;
+        let in_flight = InFlight { from, to, message, incarnation };
+        match &mut self.network {
+            Network::Manual(waiting) => waiting.push_back(in_flight),
+            Network::Automatic(faults) => {
+                let delays = faults.deliveries(from, to, &mut self.random);
+                for delay in delays {
+                    self.plan(self.now + hold + delay, Happening::Deliver(Box::new(in_flight.clone())));
+                }
+            }
+        }
+    }
+
+    fn mix(&mut self, bytes: &[u8]) {
+        // FNV-1a over what is sent and when.
+        for byte in self.now.to_be_bytes().iter().chain(bytes) {
+            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// Hands a message over as its receiver's network does: checked, then to the host.
+    pub fn deliver(&mut self, in_flight: InFlight) {
+        let InFlight { from, to, message, incarnation } = in_flight;
+        let node = &self.nodes[to.index()];
+        let Some(process) = node.process.as_ref().filter(|_| node.incarnation == incarnation) else { return };
+        if !is_useful(&process.host.status(), &message) {
+            return;
+        }
+        if let Some(message) = self.verified(message) {
+            self.event(to, Event::Message { from, message });
+        }
+    }
+
+    fn verified(&self, message: Message) -> Option<Verified<CheckedMessage>> {
+        verify_one(&self.members, &SimVerifier, &self.cache, message).ok()
+    }
+
+    /// A message as if `from` had sent it just now.
+    pub fn forge(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
+        let incarnation = self.nodes[to.index()].incarnation;
+        self.deliver(InFlight { from, to, message, incarnation });
+    }
+}
