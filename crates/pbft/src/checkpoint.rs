@@ -4,6 +4,7 @@ use crate::outbox::{Effect, Outbox, Report};
 use crate::replica::Replica;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::Signer;
+use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, BlockCertificate, CertificateKind, Digest, Message, Proposal, Record, ReplicaId, Seq,
     Signature, SignedStatement, Statement,
@@ -115,8 +116,9 @@ impl<S: Signer> Replica<S> {
 
     /// K2: q matching CHECKPOINTs prove it.
     fn prove(&mut self, seq: Seq, out: &mut Outbox) {
+        let needed = if mutant("m32") { self.quorums().weak() } else { self.quorums().strong() };
         let Some(tally) = self.checkpoints.tallies.get(&seq) else { return };
-        let Some((header, signatures)) = agreeing(tally, self.quorums().strong()) else { return };
+        let Some((header, signatures)) = agreeing(tally, needed) else { return };
         let certificate = BlockCertificate {
             epoch: self.epoch(),
             height: seq,
@@ -170,7 +172,10 @@ impl<S: Signer> Replica<S> {
     /// K2, K3: stable when own state is durably there; the certificate is recorded before anything is forgotten.
     pub(crate) fn update_stable(&mut self, out: &mut Outbox) {
         let seq = self.base.base();
-        if seq <= self.stable.base() || self.executed < seq || self.durable < seq || self.halted {
+        if seq <= self.stable.base() || self.executed < seq || self.halted {
+            return;
+        }
+        if self.durable < seq && !mutant("m19") {
             return;
         }
         let BaseProof::Checkpoint(certificate) = &self.base else { return };

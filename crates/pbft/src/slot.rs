@@ -145,7 +145,10 @@ fn matching<'a>(
 ) -> impl Iterator<Item = (ReplicaId, Signature)> + 'a {
     votes
         .iter()
-        .filter(move |(sender, vote)| Some(**sender) != except && vote.view == view && vote.digest == *digest)
+        .filter(move |(sender, vote)| {
+            let same_view = vote.view == view || mutant("m5");
+            Some(**sender) != except && same_view && vote.digest == *digest
+        })
         .map(|(sender, vote)| (*sender, vote.signature))
 }
 

@@ -133,7 +133,8 @@ impl<S: Signer> Replica<S> {
             .map(|(_, view_change)| view_change.view())
             .collect();
         views.sort_unstable_by(|a, b| b.cmp(a));
-        views.get(blocking - 1).copied().filter(|view| *view > self.view)
+        let place = if mutant("m9") { views.len().saturating_sub(1) } else { blocking - 1 };
+        views.get(place).copied().filter(|view| *view > self.view)
     }
 
     /// V1: members, oneself included, that suspect the current view or have sent a VIEW-CHANGE for a higher one.
@@ -243,7 +244,9 @@ impl<S: Signer> Replica<S> {
             return;
         }
         let arrived = self.view_changes_for_pending();
-        if usize::from(arrived) >= self.quorums().strong() && !self.timers.is_set(Timer::NewView) {
+        if (usize::from(arrived) >= self.quorums().strong() || mutant("m10"))
+            && !self.timers.is_set(Timer::NewView)
+        {
             self.timers.set(Timer::NewView, now.monotonic.plus(self.timeout));
         }
     }
@@ -266,7 +269,9 @@ impl<S: Signer> Replica<S> {
         if self.active || !self.can_vote() {
             return;
         }
-        self.timeout = (self.timeout * 2).min(self.config.parameters.view_timeout_max());
+        if !mutant("m11") {
+            self.timeout = (self.timeout * 2).min(self.config.parameters.view_timeout_max());
+        }
         self.start_view_change(now, self.view.next(), ViewChangeReason::Timeout, out);
     }
 
@@ -418,7 +423,12 @@ impl<S: Signer> Replica<S> {
         self.view_changes.pending = None;
         self.view_changes.wanted_bodies.clear();
         self.timers.cancel(Timer::NewView);
-        out.record(Record::NewView(new_view.clone()));
+        if !mutant("m30") {
+            out.record(Record::NewView(new_view.clone()));
+        }
+        if mutant("m52") {
+            self.timeout = self.config.parameters.view_timeout();
+        }
         self.view_changes.accepted = Some(new_view.clone());
         if let BaseProof::Checkpoint(certificate) = &conclusion.min {
             self.adopt_base(certificate.clone(), out);

@@ -207,6 +207,7 @@ impl Runner {
             ["clock", who, ahead] => self.cluster.set_clock(member(who)?, number(ahead)?),
             ["lie", who, statement @ ..] => self.lie(member(who)?, statement)?,
             ["status"] => self.status(&mut out),
+            ["timeouts"] => self.timeouts(&mut out),
             ["queue"] => self.queue(&mut out),
             ["expect", property @ ..] => self.expect(property)?,
             _ => return Err("not understood".to_owned()),
@@ -326,6 +327,15 @@ impl Runner {
                 status.custody,
                 if status.suspicion.is_some() { " suspects" } else { "" }
             );
+        }
+    }
+
+    /// V6, V10: the one timeout of each member.
+    fn timeouts(&self, out: &mut String) {
+        for id in ReplicaId::all(self.cluster.members().count()) {
+            if let Some(status) = self.cluster.status(id) {
+                let _ = writeln!(out, "{id} waits {} ms", status.view_timeout_ms);
+            }
         }
     }
 

@@ -33,13 +33,22 @@ const MUTANTS: &[(&str, fn() -> bool)] = &[
     ("m1", || scenario_holds("n5-primary-prepare-counts-for-nothing")),
     ("m2", || scenario_holds("v7-highest-view-wins")),
     ("m4", quorums_hold),
+    ("m5", || scenario_holds("v7-v8-v9-null-old-slot-and-body")),
+    ("m7", || scenario_holds("v3-invalid-view-change")),
     ("m8", || scenario_holds("v5-one-huge-view-moves-nobody")),
+    ("m9", || scenario_holds("v4-highest-view-change-kept")),
+    ("m10", || scenario_holds("v8-late-new-view")),
+    ("m11", || scenario_holds("f16-v6-timeouts-double-and-stay")),
     ("m14", || scenario_holds("n10-late-prepares")),
     ("m16", || scenario_holds("d1-nothing-before-the-disk")),
     ("m17", || scenario_holds("v2-v8-view-change")),
+    ("m19", || scenario_holds("k5-t1-behind")),
     ("m23", || scenario_holds("n9-executed-slots-stay")),
     ("m27", || scenario_holds("v8-late-new-view")),
+    ("m30", || scenario_holds("f12-new-view-above-executed")),
+    ("m32", || scenario_holds("k1-k3-checkpoints")),
     ("m46", || scenario_holds("f10-new-view-timer")),
+    ("m52", || scenario_holds("f16-v6-timeouts-double-and-stay")),
 ];
 
 #[test]

@@ -1,4 +1,5 @@
-//! Runs seeds of the simulator: `quorate-sim [--from SEED] [--count N] [--seed SEED]`.
+//! Runs seeds of the simulator: `quorate-sim [--from SEED] [--count N] [--seed SEED]`. Built with the feature `mutants` it also
+//! takes `--mutant m11`, to see which seed notices that mistake.
 
 use quorate_simulator::run_seed;
 use std::collections::BTreeMap;
@@ -15,7 +16,12 @@ fn options() -> Result<Options, String> {
     let mut options = Options { from: 0, count: 200 };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
+        #[cfg(feature = "mutants")]
+        if name == "--mutant" {
+            quorate_types::mutants::activate(value.leak());
+            continue;
+        }
         let number: u64 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
         match name.as_str() {
             "--from" => options.from = number,
