@@ -9,10 +9,15 @@ use std::time::Duration;
 
 /// One number of each replica, summed, from its `/metrics` as a scraper gets them.
 fn total(net: &Net<'_>, name: &str) -> f64 {
+    scrapes(net).map(|metrics| value(&metrics, name)).sum()
+}
+
+/// `/metrics` of each replica in turn.
+fn scrapes(net: &Net<'_>) -> impl Iterator<Item = String> {
     let testnet = std::fs::read_to_string(net.dir().join("testnet.toml")).unwrap();
     let testnet: toml::Table = testnet.parse().unwrap();
-    let nodes = testnet["node"].as_array().unwrap();
-    nodes.iter().map(|node| value(&scrape(node["api"].as_str().unwrap()), name)).sum()
+    let nodes = testnet["node"].as_array().unwrap().clone();
+    nodes.into_iter().map(|node| scrape(node["api"].as_str().unwrap()))
 }
 
 fn scrape(address: &str) -> String {
@@ -80,9 +85,7 @@ fn batches_grow_under_256_clients() {
 fn alerts_name_metrics_that_exist() {
     let place = Place::new(27);
     let net = place.testnet(&[]);
-    let testnet = std::fs::read_to_string(net.dir().join("testnet.toml")).unwrap();
-    let testnet: toml::Table = testnet.parse().unwrap();
-    let metrics = scrape(testnet["node"][0]["api"].as_str().unwrap());
+    let metrics = scrapes(&net).next().unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/alerts.yml");
     let alerts = std::fs::read_to_string(path).unwrap();
     let mut checked = 0;
@@ -93,10 +96,10 @@ fn alerts_name_metrics_that_exist() {
             assert!(metrics.contains(&format!("# TYPE {family} ")), "{name} is in no /metrics");
             checked += 1;
         }
-        for (label, value) in [("state=\"", '"'), ("file=\"", '"')].iter().filter_map(|(label, end)| {
-            let value = expression.split(label).nth(1)?.split(*end).next()?;
-            Some((label, value))
-        }) {
+        for label in ["state=\"", "file=\""] {
+            let Some(value) = expression.split(label).nth(1).and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
             assert!(metrics.contains(&format!("{label}{value}\"")), "{label}{value}\" is in no /metrics");
         }
     }

@@ -57,7 +57,7 @@ pub(crate) fn run(
                 }
             }
             ExecutionInput::ReadBlocks { to, from } => {
-                let links = u64::from(limits::LINK_WINDOWS) * shared.trust.genesis().parameters.window;
+                let links = shared.trust.genesis().parameters.most_links();
                 let (most, bytes) = (limits::FETCH_BLOCKS, limits::FETCH_BYTES);
                 let read = shared.blocks.with(|blocks| blocks.certified_blocks(from, most, bytes, links));
                 let Ok(read) = read else { return };

@@ -429,7 +429,7 @@ impl Cluster {
             }
             Action::ReadBlocks { to, from } => {
                 let Some(process) = &mut self.nodes[member.index()].process else { return };
-                let links = u64::from(limits::LINK_WINDOWS) * self.genesis.parameters.window;
+                let links = self.genesis.parameters.most_links();
                 let blocks = process
                     .blocks
                     .certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES, links)

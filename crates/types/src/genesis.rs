@@ -139,6 +139,11 @@ impl std::fmt::Display for GenesisError {
 impl std::error::Error for GenesisError {}
 
 impl Parameters {
+    /// Headers that may link a block to a later certificate (M8).
+    pub fn most_links(&self) -> u64 {
+        u64::from(limits::LINK_WINDOWS) * self.window
+    }
+
     /// The view timeout to start from.
     pub fn view_timeout(&self) -> Duration {
         Duration::from_millis(self.view_timeout_ms)

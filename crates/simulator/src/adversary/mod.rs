@@ -36,7 +36,8 @@ use crate::random::Random;
 use crate::replica::vote_key;
 use quorate_crypto::{HashedBatch, Signer};
 use quorate_types::{
-    Batch, Digest, LedgerId, Members, Message, Parameters, Proposal, ReplicaId, SignedStatement, Statement,
+    Batch, Digest, LedgerId, Members, Message, Parameters, Proposal, ReplicaId, Seq, SignedStatement,
+    Statement, StatementKind,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -125,6 +126,22 @@ impl Liar {
     /// Whether a receiver is in the half that is lied to.
     pub(crate) fn deceives(&self, to: ReplicaId) -> bool {
         to.get() % 2 == 1
+    }
+
+    /// The vote of this kind with another digest, signed; `None` if the message is something else.
+    pub(crate) fn contradiction(&self, message: &Message, kind: StatementKind) -> Option<Message> {
+        let Message::Vote(vote) = message else { return None };
+        (vote.statement.kind() == kind)
+            .then(|| Message::Vote(self.sign(with_flipped_digest(&vote.statement))))
+    }
+
+    /// The same proposal for another slot, signed.
+    pub(crate) fn propose_at(&self, proposal: &Proposal, place: impl FnOnce(Seq) -> Seq) -> Message {
+        let Statement::PrePrepare { view, seq, digest } = proposal.pre_prepare.statement else {
+            return Message::Proposal(proposal.clone());
+        };
+        let pre_prepare = self.sign(Statement::PrePrepare { view, seq: place(seq), digest });
+        Message::Proposal(Proposal { pre_prepare, batch: proposal.batch.clone() })
     }
 
     /// A proposal like this one with another batch, signed.
