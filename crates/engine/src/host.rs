@@ -292,6 +292,11 @@ impl<S: Signer> Host<S> {
         next
     }
 
+    /// Why this replica would refuse to sign a statement, if it would.
+    pub fn objection(&self, statement: &quorate_types::Statement) -> Option<String> {
+        self.replica.objection(statement)
+    }
+
     pub fn status(&self) -> ReplicaStatus {
         self.replica.status()
     }

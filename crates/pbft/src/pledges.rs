@@ -60,7 +60,9 @@ impl<S: Signer> Pledges<S> {
         if let Some(said) = self.said(&statement) {
             return said;
         }
-        self.check(&statement);
+        if let Some(objection) = self.objection(&statement) {
+            panic!("{objection}");
+        }
         let signature = self.signer.sign(&statement.signed_bytes(&self.ledger, self.epoch));
         let signed = SignedStatement { epoch: self.epoch, signer: self.me, statement, signature };
         self.remember(&signed);
@@ -81,42 +83,44 @@ impl<S: Signer> Pledges<S> {
         candidate.filter(|signed| signed.statement == *statement).cloned()
     }
 
-    fn check(&self, statement: &Statement) {
+    /// Why a statement may not be signed, if it may not.
+    pub(crate) fn objection(&self, statement: &Statement) -> Option<String> {
         match statement {
             Statement::PrePrepare { view, seq, digest }
             | Statement::Prepare { view, seq, digest }
             | Statement::Commit { view, seq, digest } => {
-                assert!(
-                    (self.open && *view == self.view) || mutant("m14") || mutant("m27"),
-                    "N10: vote in view {view}, but {} is open",
-                    self.view
-                );
-                let earlier =
-                    self.votes.get(&(*seq, statement.kind())).and_then(|said| said.statement.view());
-                assert!(
-                    earlier.is_none_or(|said| said < *view),
-                    "one {:?} per view: {statement:?}",
-                    statement.kind()
-                );
+                let open = (self.open && *view == self.view) || mutant("m14") || mutant("m27");
+                let said = self.votes.get(&(*seq, statement.kind()));
                 let executed = self.executed.get(seq);
-                assert!(executed.is_none_or(|executed| executed == digest), "N9: executed another at {seq}");
+                if !open {
+                    Some(format!("N10: vote in view {view}, but {} is open", self.view))
+                } else if said.is_some_and(|said| said.statement.view() >= Some(*view)) {
+                    Some(format!("one {:?} per view: {statement:?}", statement.kind()))
+                } else if executed.is_some_and(|executed| executed != digest) {
+                    Some(format!("N9: executed another at {seq}"))
+                } else {
+                    None
+                }
             }
             Statement::Attest { seq, .. } | Statement::Checkpoint { seq, .. } => {
-                assert!(
-                    !self.votes.contains_key(&(*seq, statement.kind())),
-                    "one {:?} at {seq}",
-                    statement.kind()
-                );
+                let said = self.votes.contains_key(&(*seq, statement.kind()));
+                said.then(|| format!("one {:?} at {seq}", statement.kind()))
             }
             Statement::ViewChange { view, .. } => {
                 let earlier = self.view_change.as_ref().and_then(|said| said.statement.view());
-                assert!(earlier.is_none_or(|said| said < *view), "V2: one VIEW-CHANGE for view {view}");
-                assert!(*view == self.view && !self.open, "V2: view {view} must be entered and closed first");
+                if earlier >= Some(*view) {
+                    return Some(format!("V2: one VIEW-CHANGE for view {view}"));
+                }
+                let entered = *view == self.view && !self.open;
+                (!entered).then(|| format!("V2: view {view} must be entered and closed first"))
             }
             Statement::NewView { view, .. } => {
                 let earlier = self.new_view.as_ref().and_then(|said| said.statement.view());
-                assert!(earlier.is_none_or(|said| said < *view), "V7: one NEW-VIEW for view {view}");
-                assert!(*view == self.view && !self.open, "V7: view {view} must be pending");
+                if earlier >= Some(*view) {
+                    return Some(format!("V7: one NEW-VIEW for view {view}"));
+                }
+                let pending = *view == self.view && !self.open;
+                (!pending).then(|| format!("V7: view {view} must be pending"))
             }
         }
     }

@@ -328,6 +328,17 @@ impl<S: Signer> Replica<S> {
         self.timers.next()
     }
 
+    /// Why this replica would refuse to sign a statement, if it would. An auditor asks a replica that has just started from
+    /// a disk whether it still stands by what it said before (D1).
+    pub fn objection(&self, statement: &quorate_types::Statement) -> Option<String> {
+        match statement.seq() {
+            Some(seq) if statement.kind() != StatementKind::Attest && seq <= self.stable.base() => {
+                Some(format!("{seq} is at or below the stable checkpoint"))
+            }
+            _ => self.pledges.objection(statement),
+        }
+    }
+
     /// Where the replica stands.
     pub fn status(&self) -> ReplicaStatus {
         ReplicaStatus {

@@ -12,6 +12,7 @@ pub mod checkers;
 mod clients;
 pub mod cluster;
 mod link;
+mod promised;
 mod random;
 mod replica;
 pub mod scenario;

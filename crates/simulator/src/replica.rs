@@ -1,16 +1,20 @@
-//! One simulated process and its disks.
+//! One simulated process, its disks and its clock.
 
+use crate::promised::Promised;
 use crate::scheme::{SimSigner, SimVerifier};
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
 use quorate_storage::recovery::{recover, replay};
 use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk};
-use quorate_types::{Genesis, Members, Now, ReplicaId};
+use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Wall};
 use std::collections::VecDeque;
 
 /// Small segments, so that simulations cross their boundaries.
 const SEGMENT_BYTES: usize = 64 * 1024;
+
+/// The wall clock at virtual time zero, in milliseconds.
+pub(crate) const EPOCH_MS: u64 = 1_000_000_000_000;
 
 /// What a machine keeps when its process dies.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +22,34 @@ pub(crate) struct Disks {
     pub(crate) log: SimulatedDisk,
     pub(crate) blocks: SimulatedDisk,
     pub(crate) state: MemoryStateStore,
+}
+
+impl Disks {
+    /// A copy of what is on them, unsynced writes included.
+    pub(crate) fn fork(&self) -> Self {
+        Self { log: self.log.fork(), blocks: self.blocks.fork(), state: self.state.clone() }
+    }
+}
+
+/// A clock: how fast it runs, and how far its wall time is ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) ahead_ms: i64,
+    /// Of a thousand: a second of this clock takes so much less or more.
+    pub(crate) rate: u64,
+}
+
+impl Clock {
+    /// What it shows at a moment of virtual time, in microseconds.
+    pub(crate) fn at(self, now: u64) -> Now {
+        let wall = (EPOCH_MS + now / 1_000).saturating_add_signed(self.ahead_ms);
+        Now { monotonic: Monotonic(now * self.rate / 1_000), wall: Wall(wall) }
+    }
+
+    /// The first moment of virtual time at which it shows this.
+    pub(crate) fn moment(self, at: Monotonic) -> u64 {
+        (u128::from(at.0) * 1_000).div_ceil(u128::from(self.rate)).try_into().unwrap_or(u64::MAX)
+    }
 }
 
 /// A process that runs.
@@ -32,18 +64,52 @@ pub(crate) struct Process {
     pub(crate) deadline: Option<u64>,
 }
 
+/// Why a process does not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The disks cannot be used, and the process says why.
+    Damaged(String),
+    /// The log opened, and lacks what it had promised to keep.
+    Lost(String),
+}
+
 /// One member: its disks, and its process if it runs.
 pub(crate) struct Node {
     pub(crate) disks: Disks,
     pub(crate) process: Option<Process>,
     /// Starts so far: what was meant for an earlier process reaches no later one.
     pub(crate) incarnation: u64,
-    pub(crate) clock_ahead_ms: i64,
+    pub(crate) clock: Clock,
+    pub(crate) promised: Promised,
+    /// How long a sync of the log takes.
+    pub(crate) sync_micros: u64,
+    /// The process stands still until then.
+    pub(crate) paused_until: u64,
+    /// An image of the disks from earlier, as a backup is.
+    pub(crate) backup: Option<Disks>,
 }
 
 impl Node {
     pub(crate) fn new() -> Self {
-        Self { disks: Disks::default(), process: None, incarnation: 0, clock_ahead_ms: 0 }
+        Self {
+            disks: Disks::default(),
+            process: None,
+            incarnation: 0,
+            clock: Clock { ahead_ms: 0, rate: 1_000 },
+            promised: Promised::default(),
+            sync_micros: 300,
+            paused_until: 0,
+            backup: None,
+        }
+    }
+
+    /// A process that would start from the disks as a crash would leave them now.
+    pub(crate) fn after_crash(&self) -> Self {
+        let disks = self.disks.fork();
+        disks.log.crash(|_| 0);
+        disks.blocks.crash(|_| 0);
+        let promised = self.promised.clone();
+        Self { disks, promised, incarnation: self.incarnation, ..Self::new() }
     }
 
     /// Starts the process from what is durable, as a node does.
@@ -53,17 +119,20 @@ impl Node {
         members: &Members,
         me: ReplicaId,
         now: Now,
-    ) -> Result<Outbox, String> {
+    ) -> Result<Outbox, Refused> {
+        let damaged =
+            |what: &str, error: &dyn std::fmt::Display| Refused::Damaged(format!("{what}: {error}"));
         self.incarnation += 1;
         let ledger = *members.ledger();
         let (log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
-            .map_err(|error| format!("log: {error}"))?;
+            .map_err(|error| damaged("log", &error))?;
+        self.promised.found(&found.records).map_err(Refused::Lost)?;
         let blocks = BlockStore::open(self.disks.blocks.clone(), ledger)
-            .map_err(|error| format!("blocks: {error}"))?;
+            .map_err(|error| damaged("blocks", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
-            .map_err(|error| format!("replay: {error}"))?;
+            .map_err(|error| damaged("replay", &error))?;
         let recovered = recover(members, &SimVerifier, found.records, &blocks, &machine)
-            .map_err(|error| format!("recover: {error}"))?;
+            .map_err(|error| damaged("recover", &error))?;
         let mut nonce = [0; 32];
         nonce[..8].copy_from_slice(&self.incarnation.to_be_bytes());
         nonce[8..10].copy_from_slice(&me.get().to_be_bytes());

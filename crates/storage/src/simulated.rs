@@ -2,7 +2,7 @@
 //! that fails on command.
 
 use crate::disk::Disk;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +25,8 @@ struct Files {
     operations: u64,
     fail_at: Option<u64>,
     fail_syncs: bool,
+    /// Syncs say that all is well and do nothing.
+    lie: bool,
     capacity: Option<usize>,
     syncs: u64,
 }
@@ -65,6 +67,8 @@ impl SimulatedDisk {
         }
         files.fail_at = None;
         files.fail_syncs = false;
+        files.lie = false;
+        files.capacity = None;
     }
 
     /// The operation with this number, counted from the first, fails, and all later ones.
@@ -77,9 +81,19 @@ impl SimulatedDisk {
         self.files().fail_syncs = true;
     }
 
-    /// The disk is full beyond this many bytes.
+    /// Every later sync succeeds and makes nothing durable, until the next crash.
+    pub fn lie_about_syncs(&self) {
+        self.files().lie = true;
+    }
+
+    /// The disk is full beyond this many bytes, until the next crash.
     pub fn limit(&self, capacity: usize) {
         self.files().capacity = Some(capacity);
+    }
+
+    /// The bytes in use.
+    pub fn used(&self) -> usize {
+        self.files().used()
     }
 
     /// How many operations were made.
@@ -214,17 +228,26 @@ impl Disk for SimulatedDisk {
             return Err(io::Error::other("simulated sync failure"));
         }
         files.syncs += 1;
+        if files.lie {
+            return Ok(());
+        }
         let content = files.content(name)?;
-        content.durable = content.current.clone();
-        content.pending.clear();
+        for (offset, bytes) in std::mem::take(&mut content.pending) {
+            overwrite(&mut content.durable, offset, &bytes);
+        }
         Ok(())
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
         let mut files = self.files();
         files.operate()?;
+        if files.lie {
+            return Ok(());
+        }
         files.durable_names = files.names.clone();
         files.unsynced_names.clear();
+        let named: BTreeSet<u64> = files.names.values().copied().collect();
+        files.contents.retain(|id, _| named.contains(id));
         Ok(())
     }
 

@@ -1,42 +1,81 @@
-//! Table D: when a statement leaves, the disk as a crash would leave it at that moment holds what it promises.
+//! Table D: when a statement leaves, what it promises is durable; and whoever starts from that stands by it (D1).
 
 use super::Violation;
-use quorate_storage::{SegmentedLog, SimulatedDisk};
-use quorate_types::{Members, Message, Record, ReplicaId, SignedStatement, Statement};
+use crate::replica::Refused;
+use crate::scheme::SimSigner;
+use quorate_engine::Host;
+use quorate_types::{Digest, Message, Record, ReplicaId, SignedStatement, Statement};
 
-/// Whether the member could keep its word after losing everything that is not durable now.
-pub(crate) fn holds(
-    members: &Members,
-    from: ReplicaId,
-    message: &Message,
-    disk: &SimulatedDisk,
-) -> Result<(), Violation> {
+const PROPERTY: &str = "D durable before sent";
+
+/// What a member says under its own name; repair sends others' statements on, which promise nothing of the sender.
+fn own_statement(from: ReplicaId, message: &Message) -> Option<&SignedStatement> {
     let signed = match message {
         Message::Vote(signed) => signed,
         Message::Proposal(proposal) => &proposal.pre_prepare,
         Message::ViewChange(view_change) => &view_change.statement,
         Message::NewView(new_view) => &new_view.statement,
-        _ => return Ok(()),
+        _ => return None,
     };
-    // Repair sends others' statements on; they promise nothing of the sender.
-    if signed.signer != from {
-        return Ok(());
-    }
-    disk.crash(|_| 0);
-    let violation = |what: String| Err(Violation { property: "D durable before sent", what });
-    let records = match SegmentedLog::open_with(disk.clone(), *members.ledger(), 64 * 1024) {
-        Ok((_, found)) => found.records,
-        Err(error) => return violation(format!("{from} could not read its log after a crash: {error}")),
-    };
-    if records.iter().any(|record| promises(record, signed)) {
+    (signed.signer == from).then_some(signed)
+}
+
+/// Whether the durable records keep what a message promises.
+pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {
+    let Some(signed) = own_statement(from, message) else { return Ok(()) };
+    if records.iter().rev().any(|record| promises(record, signed)) {
         return Ok(());
     }
     let kinds: Vec<String> = records.iter().map(kind).collect();
-    violation(format!(
+    let what = format!(
         "{from} sent {:?}, which its log would not hold after a crash; it has {}",
         signed.statement,
         kinds.join(", ")
-    ))
+    );
+    Err(Violation { property: PROPERTY, what })
+}
+
+/// The statement with another digest, which contradicts it; `None` if it says too little to be contradicted.
+fn contradiction(statement: &Statement) -> Option<Statement> {
+    let other = |digest: Digest| {
+        let mut other = digest;
+        other.0[0] ^= 1;
+        other
+    };
+    match statement.clone() {
+        Statement::PrePrepare { view, seq, digest } => {
+            Some(Statement::PrePrepare { view, seq, digest: other(digest) })
+        }
+        Statement::Prepare { view, seq, digest } => Some(Statement::Prepare { view, seq, digest: other(digest) }),
+        Statement::Commit { view, seq, digest } => Some(Statement::Commit { view, seq, digest: other(digest) }),
+        Statement::Checkpoint { seq, header } => Some(Statement::Checkpoint { seq, header: other(header) }),
+        Statement::ViewChange { view, base, base_proof, prepared } => {
+            Some(Statement::ViewChange { view, base, base_proof, prepared: other(prepared) })
+        }
+        // An ATTEST is what execution says, recorded or not (table D); a NEW-VIEW follows from what it names.
+        _ => None,
+    }
+}
+
+/// Whether a process that has started from the durable disk would refuse to contradict a message.
+pub(crate) fn stands_by(
+    from: ReplicaId,
+    message: &Message,
+    restarted: Option<&Host<SimSigner>>,
+) -> Result<(), Violation> {
+    let (Some(signed), Some(host)) = (own_statement(from, message), restarted) else { return Ok(()) };
+    match contradiction(&signed.statement) {
+        Some(other) if host.objection(&other).is_none() => {
+            let what = format!("{from} sent {:?}; after a crash it would say {other:?}", signed.statement);
+            Err(Violation { property: PROPERTY, what })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A crash at this moment would leave disks from which nothing starts.
+pub(crate) fn not_restarted(from: ReplicaId, refused: &Refused) -> Result<(), Violation> {
+    Err(Violation { property: PROPERTY, what: format!("{from} would not start after a crash: {refused:?}") })
 }
 
 /// A record in a few words.

@@ -1,7 +1,7 @@
 //! What must hold, one property a file. `docs/assurance.md` has the table property, clause, file.
 
 mod agreement;
-mod durability;
+pub(crate) mod durability;
 mod exactly_once;
 mod outcomes;
 mod votes;
@@ -12,8 +12,7 @@ use outcomes::Outcomes;
 use quorate_crypto::transaction_id;
 use quorate_engine::Answer;
 use quorate_ledger::ExecutedBlock;
-use quorate_storage::SimulatedDisk;
-use quorate_types::{BlockCertificate, Members, Message, ReplicaId, Seq, SignedTransaction, TransactionId};
+use quorate_types::{BlockCertificate, Members, Message, Record, ReplicaId, Seq, SignedTransaction, TransactionId};
 use std::collections::BTreeSet;
 use votes::Votes;
 
@@ -53,7 +52,7 @@ impl Checkers {
         }
     }
 
-    fn note(&mut self, result: Result<(), Violation>) {
+    pub(crate) fn note(&mut self, result: Result<(), Violation>) {
         self.violations.extend(result.err());
     }
 
@@ -87,16 +86,22 @@ impl Checkers {
         self.note(checked);
     }
 
-    pub(crate) fn sent(&mut self, from: ReplicaId, message: &Message) {
+    /// A message leaves a member whose log has promised to keep these records.
+    pub(crate) fn sent(&mut self, from: ReplicaId, message: &Message, promised: &[Record]) {
         if !self.faulty.contains(&from) {
             let checked = self.votes.sent(from, message);
+            self.note(checked);
+            let checked = durability::holds(from, message, promised);
             self.note(checked);
         }
     }
 
-    pub(crate) fn durable_before_sent(&mut self, from: ReplicaId, message: &Message, disk: &SimulatedDisk) {
-        let checked = durability::holds(&self.members, from, message, disk);
-        self.note(checked);
+    /// A log was opened after a crash and lacks what it had promised.
+    pub(crate) fn lost_records(&mut self, member: ReplicaId, what: &str) {
+        if !self.faulty.contains(&member) {
+            let what = format!("{member}: {what}");
+            self.violations.push(Violation { property: "D4 the log keeps what was synced", what });
+        }
     }
 
     /// A client was answered.

@@ -2,6 +2,7 @@
 
 use super::{Cluster, Happening, InFlight, Network, Told};
 use crate::adversary::Adversary;
+use crate::checkers::durability;
 use crate::scheme::SimVerifier;
 use quorate_codec::{decode_message, encode_message};
 use quorate_crypto::{CheckedMessage, Verified, verify_one};
@@ -49,25 +50,45 @@ impl Cluster {
         }
     }
 
-    pub(super) fn send(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+    pub(super) fn send(&mut self, from: ReplicaId, to: &[ReplicaId], message: &Message) {
         if let Some(adversary) = self.adversaries.get_mut(&from) {
-            for (hold, message) in adversary.instead(self.now, to, message) {
-                self.send_lie(from, to, hold, &message);
+            let now = self.now;
+            let told: Vec<_> = to.iter().map(|to| (*to, adversary.instead(now, *to, message))).collect();
+            for (to, held) in told {
+                for (hold, message) in held {
+                    self.send_lie(from, to, hold, &message);
+                }
             }
             return;
         }
         let bytes = encode_message(message);
         self.mix(&bytes);
         let message = decode_message(&bytes, &self.caps).expect("what a replica sends, others can read");
-        self.checkers.sent(from, &message);
-        if let Some(story) = &mut self.story {
-            story.push(Told::Sent { from, message: message.clone() });
+        self.check_sent(from, &message);
+        for to in to {
+            if let Some(story) = &mut self.story {
+                story.push(Told::Sent { from, message: message.clone() });
+            }
+            self.travel(from, *to, 0, message.clone());
         }
-        if self.random.permille(self.durability_checks) {
-            let disk = self.nodes[from.index()].disks.log.fork();
-            self.checkers.durable_before_sent(from, &message, &disk);
+    }
+
+    /// The crash-now oracle: what leaves is promised by the log, and, for some, a process that started from the disk as a
+    /// crash would leave it now would stand by it.
+    fn check_sent(&mut self, from: ReplicaId, message: &Message) {
+        let promised = self.nodes[from.index()].promised.durable();
+        self.checkers.sent(from, message, promised);
+        if self.checkers.faulty.contains(&from) || !self.random.permille(self.durability_checks) {
+            return;
         }
-        self.travel(from, to, 0, message);
+        let mut node = self.nodes[from.index()].after_crash();
+        let now = self.clocks(from);
+        let restarted = node.start(&self.genesis, &self.members, from, now).map(|_| node.process);
+        let result = match &restarted {
+            Ok(process) => durability::stands_by(from, message, process.as_ref().map(|process| &process.host)),
+            Err(refused) => durability::not_restarted(from, refused),
+        };
+        self.checkers.note(result);
     }
 
     /// Puts a message on its way, after being held back for some microseconds.
@@ -86,10 +107,17 @@ impl Cluster {
     }
 
     fn mix(&mut self, bytes: &[u8]) {
-        // FNV-1a over what is sent and when.
-        for byte in self.now.to_be_bytes().iter().chain(bytes) {
-            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        // FNV-1a, eight bytes at a time, over what is sent and when.
+        let mut mix = |word: u64| {
+            self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+        };
+        mix(self.now);
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            mix(u64::from_be_bytes(word));
         }
+        mix(bytes.len() as u64);
     }
 
     /// Hands a message over as its receiver's network does: checked, then to the host.

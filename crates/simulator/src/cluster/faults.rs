@@ -1,0 +1,119 @@
+//! What goes wrong with machines: clocks, pauses, disks.
+
+use super::Cluster;
+use crate::replica::Disks;
+use quorate_types::ReplicaId;
+
+/// What happens to a member's disks while its process is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// Everything is gone, and an operator starts over.
+    Lost,
+    /// A backup is put back.
+    Old,
+    /// A bit of the log flips.
+    LogBit,
+    /// A bit of the block store flips.
+    BlockBit,
+}
+
+impl Cluster {
+    /// How long a sync of every member's log takes.
+    pub fn set_sync_micros(&mut self, micros: u64) {
+        for node in &mut self.nodes {
+            node.sync_micros = micros;
+        }
+    }
+
+    /// How long a sync of one member's log takes.
+    pub fn set_sync_micros_of(&mut self, member: ReplicaId, micros: u64) {
+        self.nodes[member.index()].sync_micros = micros;
+    }
+
+    /// Lets a member's wall clock differ.
+    pub fn set_clock(&mut self, member: ReplicaId, ahead_ms: i64) {
+        self.nodes[member.index()].clock.ahead_ms = ahead_ms;
+    }
+
+    /// Lets a member's monotonic clock run at so many thousandths of the true speed; for members that are not up.
+    pub fn set_clock_rate(&mut self, member: ReplicaId, permille: u64) {
+        self.nodes[member.index()].clock.rate = permille.max(1);
+    }
+
+    /// Stops a member's process for so many microseconds; what is meant for it waits.
+    pub fn pause(&mut self, member: ReplicaId, micros: u64) {
+        let until = self.now + micros;
+        let node = &mut self.nodes[member.index()];
+        node.paused_until = node.paused_until.max(until);
+    }
+
+    /// Every later sync of the member's log fails, until it is started again.
+    pub fn fail_syncs(&mut self, member: ReplicaId) {
+        self.nodes[member.index()].disks.log.fail_syncs();
+    }
+
+    /// The member's disks take so many bytes more, until it is started again.
+    pub fn fill_disks(&mut self, member: ReplicaId, room: usize) {
+        let disks = &self.nodes[member.index()].disks;
+        for disk in [&disks.log, &disks.blocks] {
+            disk.limit(disk.used() + room);
+        }
+    }
+
+    /// The member's disks say that they synced and did not, until the next crash.
+    pub fn lie_about_syncs(&mut self, member: ReplicaId) {
+        let disks = &self.nodes[member.index()].disks;
+        disks.log.lie_about_syncs();
+        disks.blocks.lie_about_syncs();
+    }
+
+    /// Flips a bit in the first segment of the member's log.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn flip_in_log(&mut self, member: ReplicaId, offset: usize) -> Result<(), String> {
+        let log = &self.nodes[member.index()].disks.log;
+        let names = quorate_storage::Disk::list(log).map_err(|error| error.to_string())?;
+        let first = names.first().ok_or("no segment")?;
+        log.flip(first, offset, 3);
+        Ok(())
+    }
+
+    /// Keeps an image of a member's disks, to be put back by [`DiskFault::Old`].
+    pub fn back_up(&mut self, member: ReplicaId) {
+        let node = &mut self.nodes[member.index()];
+        let image = node.disks.fork();
+        image.log.crash(|_| 0);
+        image.blocks.crash(|_| 0);
+        node.backup = Some(image);
+    }
+
+    /// Damages the disks of a member that is down. Its log keeps no promise from here on: it counts as faulty.
+    pub fn damage(&mut self, member: ReplicaId, fault: DiskFault) {
+        let node = &mut self.nodes[member.index()];
+        node.promised = crate::promised::Promised::default();
+        match fault {
+            DiskFault::Lost => node.disks = Disks::default(),
+            DiskFault::Old => {
+                if let Some(backup) = &node.backup {
+                    node.disks = backup.fork();
+                }
+            }
+            DiskFault::LogBit | DiskFault::BlockBit => {
+                let disk =
+                    if fault == DiskFault::LogBit { &node.disks.log } else { &node.disks.blocks };
+                let names = quorate_storage::Disk::list(disk).unwrap_or_default();
+                if let Some(name) = names.get(self.random.index(names.len())) {
+                    let len = quorate_storage::Disk::read(disk, name).map_or(0, |bytes| bytes.len());
+                    let bit = u8::try_from(self.random.below(8)).unwrap_or(0);
+                    disk.flip(name, self.random.index(len), bit);
+                }
+            }
+        }
+    }
+
+    /// Whether the member's disks are one of those that a backup was made of.
+    pub fn has_backup(&self, member: ReplicaId) -> bool {
+        self.nodes[member.index()].backup.is_some()
+    }
+}

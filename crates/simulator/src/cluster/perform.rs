@@ -1,0 +1,96 @@
+//! What a member's turn asks for: messages, execution, storage.
+
+use super::{Cluster, Told};
+use quorate_crypto::HashedBatch;
+use quorate_engine::{Action, Event};
+use quorate_storage::StoredBlock;
+use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
+use std::sync::Arc;
+
+impl Cluster {
+    pub(super) fn perform(&mut self, member: ReplicaId, action: Action) {
+        match action {
+            Action::Send { to, message, class: _ } => self.send(member, &[to], &message),
+            Action::Broadcast { message, class: _ } => {
+                let others: Vec<ReplicaId> =
+                    ReplicaId::all(self.members.count()).filter(|to| *to != member).collect();
+                self.send(member, &others, &message);
+            }
+            Action::Execute { seq, batch } => self.execute(member, seq, batch),
+            Action::MakeDurable { seq } => {
+                let node = &mut self.nodes[member.index()];
+                let Some(process) = &mut node.process else { return };
+                if process.blocks.sync().is_err()
+                    || process.machine.commit_to(&mut node.disks.state, seq).is_err()
+                {
+                    return self.crash(member);
+                }
+                self.event(member, Event::CheckpointDurable { seq });
+            }
+            Action::StoreCertificate(certificate) => {
+                self.checkers.certified(&certificate);
+                let Some(process) = &mut self.nodes[member.index()].process else { return };
+                if process.blocks.append_certificate(certificate.clone()).is_err() {
+                    return self.crash(member);
+                }
+                self.event(member, Event::Certified(certificate));
+            }
+            Action::ReadBlocks { to, from } => self.read_blocks(member, to, from),
+            Action::Answer { token, answer } => self.answers.push_back((token, answer)),
+            Action::Report(report) => self.reports.push((member, report)),
+        }
+    }
+
+    fn execute(&mut self, member: ReplicaId, seq: Seq, batch: Option<Arc<HashedBatch>>) {
+        let Some(process) = &mut self.nodes[member.index()].process else { return };
+        let height = process.machine.height();
+        if seq != height.next() {
+            return self.checkers.out_of_order(member, seq, height);
+        }
+        let block = process.machine.execute(seq, batch);
+        let stored = StoredBlock { block: block.block(), results: block.results.clone() };
+        if process.blocks.append(stored).is_err() {
+            // D3: what the block store cannot keep ends the process, before anyone hears of it.
+            return self.crash(member);
+        }
+        self.checkers.executed(member, &block);
+        if let Some(story) = &mut self.story {
+            let (height, digest) = (block.header.height.get(), block.header.batch_digest);
+            story.push(Told::Executed { member, height, digest });
+        }
+        self.event(member, Event::Executed(block));
+    }
+
+    fn read_blocks(&mut self, member: ReplicaId, to: ReplicaId, from: Seq) {
+        let Some(process) = &mut self.nodes[member.index()].process else { return };
+        let links = self.genesis.parameters.most_links();
+        let read = process.blocks.certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES, links);
+        // D4: what cannot be read back ends the process.
+        let Ok(blocks) = read else { return self.crash(member) };
+        let blocks = blocks.into_iter().map(Arc::new).collect();
+        self.event(member, Event::BlocksRead { to, blocks });
+    }
+
+    /// Whether a member's block store has, certified, the transaction that took this one's number.
+    ///
+    /// # Panics
+    /// If the simulated disk fails, which it does only on command.
+    pub fn has_stored_outcome(&self, member: ReplicaId, asked: &SignedTransaction) -> bool {
+        let Some(process) = &self.nodes[member.index()].process else { return false };
+        let asked = &asked.transaction;
+        let mut height = quorate_types::Seq::new(1);
+        while height <= process.blocks.certified() {
+            let stored = process.blocks.block(height).expect("a simulated disk works");
+            let batch = stored.as_ref().and_then(|stored| stored.block.batch.as_ref());
+            let took = batch.into_iter().flat_map(|batch| &batch.transactions).any(|signed| {
+                let other = &signed.transaction;
+                (other.sender, other.session, other.number) == (asked.sender, asked.session, asked.number)
+            });
+            if took {
+                return true;
+            }
+            height = height.next();
+        }
+        false
+    }
+}
