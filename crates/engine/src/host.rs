@@ -79,6 +79,9 @@ pub struct Host<S> {
     links: Links,
 }
 
+/// How far away the next look is when nothing is planned.
+const NOTHING_DUE: Duration = Duration::from_secs(1);
+
 impl<S: Signer> Host<S> {
     /// Starts a replica from what was found on disk.
     pub fn start(config: HostConfig, signer: S, recovered: Recovered, now: Now) -> (Self, Turn) {
@@ -271,7 +274,7 @@ impl<S: Signer> Host<S> {
     fn watch_primary(&mut self, now: Now, turn: &mut Turn) {
         let status = self.replica.status();
         let backup_waits = status.waiting && status.active && status.primary != status.me;
-        for (peer, ping) in self.links.pings(now.monotonic, backup_waits) {
+        for (peer, ping) in self.links.pings(now.monotonic, backup_waits.then_some(status.primary)) {
             send(peer, ping, turn);
         }
         let changed = self.links.silence_changed(status.primary, backup_waits, now.monotonic);
@@ -284,8 +287,8 @@ impl<S: Signer> Host<S> {
     /// When [`Event::Deadline`] is due next.
     pub fn next_deadline(&self, now: Now) -> Monotonic {
         let status = self.replica.status();
-        let core = self.replica.next_deadline();
-        let mut next = core.map_or(self.links.next_ping(), |core| core.min(self.links.next_ping()));
+        let due = self.replica.next_deadline().into_iter().chain(self.links.next_ping()).min();
+        let mut next = due.unwrap_or(now.monotonic.plus(NOTHING_DUE));
         if status.waiting && status.active && status.primary != status.me {
             next = next.min(Links::next_look(now.monotonic));
         }
@@ -295,6 +298,11 @@ impl<S: Signer> Host<S> {
     /// Why this replica would refuse to sign a statement, if it would.
     pub fn objection(&self, statement: &quorate_types::Statement) -> Option<String> {
         self.replica.objection(statement)
+    }
+
+    /// Every collection that peers can make grow, with its size and its declared bound (INV-M1).
+    pub fn sizes(&self) -> impl Iterator<Item = (&'static str, usize, usize)> + use<S> {
+        self.replica.sizes()
     }
 
     pub fn status(&self) -> ReplicaStatus {

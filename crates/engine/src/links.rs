@@ -4,9 +4,9 @@ use quorate_types::{Message, Monotonic, Notice, ReplicaId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often a PING is sent to each peer.
+/// How often a PING is sent to a primary that is not heard while requests wait.
 const PING_EVERY: Duration = Duration::from_millis(25);
-/// How often while nothing waits: silence matters only when requests do.
+/// How often it is sent to each peer: round trips are measured, and a silent primary matters only when requests wait.
 const PING_IDLE: Duration = Duration::from_secs(1);
 /// The shortest silence that is suspicious, whatever the round trip: scheduling on a busy machine takes this long.
 const SILENCE_FLOOR: Duration = Duration::from_millis(120);
@@ -20,6 +20,8 @@ struct Link {
     smoothed: Option<Duration>,
     worst: Duration,
     worst_at: Monotonic,
+    /// When the last PING was sent.
+    pinged: Option<Monotonic>,
     /// PINGs without a PONG yet, by number.
     waiting: BTreeMap<u64, Monotonic>,
 }
@@ -29,7 +31,6 @@ struct Link {
 pub(crate) struct Links {
     peers: BTreeMap<ReplicaId, Link>,
     next_number: u64,
-    next_ping: Monotonic,
     silent: bool,
     /// Since when requests wait and the present primary is timed.
     watched: Option<(ReplicaId, Monotonic)>,
@@ -39,6 +40,7 @@ impl Links {
     pub(crate) fn connected(&mut self, peer: ReplicaId, connected: bool, now: Monotonic) {
         let link = self.peers.entry(peer).or_default();
         link.connected = connected;
+        link.pinged = None;
         link.waiting.clear();
         if connected {
             link.heard = Some(now);
@@ -68,27 +70,32 @@ impl Links {
         }
     }
 
-    /// PINGs that are due.
-    pub(crate) fn pings(&mut self, now: Monotonic, busy: bool) -> Vec<(ReplicaId, Message)> {
-        if now < self.next_ping && !(busy && self.next_ping > now.plus(PING_EVERY)) {
-            return Vec::new();
-        }
-        self.next_ping = now.plus(if busy { PING_EVERY } else { PING_IDLE });
+    /// PINGs that are due. `watched` is the primary whose silence matters now, if it does.
+    pub(crate) fn pings(&mut self, now: Monotonic, watched: Option<ReplicaId>) -> Vec<(ReplicaId, Message)> {
         let mut pings = Vec::new();
         for (peer, link) in self.peers.iter_mut().filter(|(_, link)| link.connected) {
+            let due = link.pinged.is_none_or(|pinged| now >= pinged.plus(PING_IDLE));
+            let quiet = |since: Option<Monotonic>| since.is_none_or(|since| now >= since.plus(PING_EVERY));
+            let asked = watched == Some(*peer) && quiet(link.pinged) && quiet(link.heard);
+            if !due && !asked {
+                continue;
+            }
             let number = self.next_number;
             self.next_number += 1;
             while link.waiting.len() >= 64 {
                 link.waiting.pop_first();
             }
+            link.pinged = Some(now);
             link.waiting.insert(number, now);
             pings.push((*peer, Message::Notice(Notice::Ping { number })));
         }
         pings
     }
 
-    pub(crate) fn next_ping(&self) -> Monotonic {
-        self.next_ping
+    /// When the next PING is due though nothing waits; `None` without a connection.
+    pub(crate) fn next_ping(&self) -> Option<Monotonic> {
+        let connected = self.peers.values().filter(|link| link.connected);
+        connected.map(|link| link.pinged.map_or(Monotonic::default(), |pinged| pinged.plus(PING_IDLE))).min()
     }
 
     /// V1: whether the primary has become silent or is heard again: no PONG or other message for

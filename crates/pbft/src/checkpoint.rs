@@ -164,6 +164,7 @@ impl<S: Signer> Replica<S> {
         self.checkpoints.beyond.retain(|_, other| *other > end);
         if self.executed < seq {
             self.start_catching_up(seq, out);
+            self.drop_passed_slots();
         }
         self.next_proposal = self.next_proposal.max(seq.next());
         self.window_moved = true;

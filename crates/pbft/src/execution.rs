@@ -80,12 +80,16 @@ impl<S: Signer> Replica<S> {
     }
 
     /// T1: what a transfer has executed below a proven checkpoint is in the block store, and nobody votes on it any more.
-    /// The stable checkpoint moves only when the whole way is done.
+    /// The stable checkpoint moves only when the whole way is done. Slots that a later proven checkpoint has overtaken come
+    /// again as blocks, when it is their turn: kept, they would pile up for as long as the transfer lasts.
     pub(crate) fn drop_passed_slots(&mut self) {
-        if self.catching_up {
-            let done = self.executed.min(self.base.base());
-            self.slots.retain(|other, _| *other > done);
+        if !self.catching_up {
+            return;
         }
+        let base = self.base.base();
+        let done = self.executed.min(base);
+        let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64).max(self.delivered);
+        self.slots.retain(|seq, _| *seq > done && (*seq <= near || *seq > base));
     }
 
     /// C2: a request leaves custody when it is in an executed block, its number is used, or it expired.

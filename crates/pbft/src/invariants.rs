@@ -2,6 +2,7 @@
 
 use crate::replica::Replica;
 use quorate_crypto::Signer;
+use quorate_types::limits;
 
 impl<S: Signer> Replica<S> {
     /// `h ≤ executed ≤ committed ≤ base+L`, `h ≤ base`; `base > executed` only during a transfer (S, F12).
@@ -22,30 +23,41 @@ impl<S: Signer> Replica<S> {
         assert!(self.delivered <= end, "committed {} <= base + L = {end}", self.delivered);
         assert!(base <= self.executed || self.catching_up, "base {base} > executed only during a transfer");
         if cfg!(debug_assertions) {
-            self.check_bounds();
+            for (name, size, most) in self.sizes() {
+                assert!(
+                    size <= most,
+                    "{name}: {size} > {most}; stable {stable}, executed {}, committed {}, base {base}, catching up {}",
+                    self.executed,
+                    self.delivered,
+                    self.catching_up
+                );
+            }
         }
     }
 
-    /// Every collection is within its bound (INV-M1).
-    fn check_bounds(&self) {
-        let (stable, base) = (self.stable.base(), self.base.base());
+    /// Every collection that peers can make grow, with its size and its declared bound (INV-M1).
+    pub fn sizes(&self) -> impl Iterator<Item = (&'static str, usize, usize)> + use<S> {
         let window = usize::try_from(self.config.parameters.window).unwrap_or(usize::MAX);
+        let every = usize::try_from(self.config.parameters.checkpoint_every).unwrap_or(usize::MAX);
         let n = usize::from(self.n());
-        let held = 3 * window + 2 * quorate_types::limits::FETCH_BLOCKS;
-        assert!(
-            self.slots.len() <= held,
-            "slots: {} > {held}; from {:?} to {:?}; stable {stable}, executed {}, committed {}, base {base}, catching up {}",
-            self.slots.len(),
-            self.slots.first_key_value().map(|(seq, _)| seq),
-            self.slots.last_key_value().map(|(seq, _)| seq),
-            self.executed,
-            self.delivered,
-            self.catching_up
-        );
-        assert!(self.view_changes.latest.len() <= n);
-        assert!(self.condemned.len() <= n);
-        let pledges = self.pledges.counts();
-        let most = 6 * held + quorate_types::limits::RECENT_BLOCKS;
-        assert!(pledges <= most, "pledges: {pledges} > {most}");
+        let held = 3 * window + 2 * limits::FETCH_BLOCKS;
+        let attests = self.attestations.tallies.values().map(std::collections::BTreeMap::len).max().unwrap_or(0);
+        [
+            ("slots", self.slots.len(), held),
+            ("view changes", self.view_changes.latest.len(), n),
+            ("bodies wanted for a NEW-VIEW", self.view_changes.wanted_bodies.len(), held),
+            ("evidence", self.condemned.len(), n),
+            ("pledges", self.pledges.counts(), 6 * held + limits::RECENT_BLOCKS),
+            ("checkpoint tallies", self.checkpoints.tallies.len(), window / every + 1),
+            ("checkpoints beyond the window", self.checkpoints.beyond.len(), n),
+            ("attest tallies", self.attestations.tallies.len(), 2 * held + limits::RECENT_BLOCKS),
+            ("attests of a slot", attests, n),
+            ("recent certificates", self.attestations.certificates.len(), held + limits::RECENT_BLOCKS),
+            ("headers", self.headers.len(), 2 * held + limits::RECENT_BLOCKS),
+            ("bodies asked for", self.peers.asked_for_body.len(), held),
+            ("messages of the future", self.peers.most_future(), limits::FUTURE_MESSAGES_PER_PEER),
+            ("bytes of requests", self.custody.bytes(), limits::CUSTODY_BYTES),
+        ]
+        .into_iter()
     }
 }

@@ -49,6 +49,11 @@ pub(crate) struct BlockFetch {
 }
 
 impl Peers {
+    /// The most messages kept for any one peer (R2).
+    pub(crate) fn most_future(&self) -> usize {
+        self.future.values().map(VecDeque::len).max().unwrap_or(0)
+    }
+
     /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
     pub(crate) fn suspects(&self, peer: ReplicaId, view: View) -> bool {
         self.status.get(&peer).is_some_and(|status| status.view == view && status.suspicion.is_some())
@@ -432,7 +437,6 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn start_catching_up(&mut self, to: Seq, out: &mut Outbox) {
         if !self.catching_up {
             self.catching_up = true;
-            self.drop_passed_slots();
             out.report(Report::CatchingUp { from: self.executed, to });
         }
     }

@@ -7,6 +7,28 @@ use quorate_engine::Answer;
 use quorate_types::{ErrorCode, Operation, Operations, ReplicaId, SignedTransaction};
 use std::collections::BTreeMap;
 
+/// What clients do.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    pub clients: usize,
+    /// Transactions that a client keeps under way.
+    pub under_way: usize,
+    /// Of a thousand steps, so many start another one.
+    pub starts: u64,
+    /// Clients are busy for a second and idle for the next.
+    pub burst: bool,
+    /// How many keys there are: few make them hot.
+    pub keys: u64,
+    /// Bytes added to every value.
+    pub value_bytes: usize,
+    /// Of a thousand new transactions, so many have a rival with the same number (byzantine 43).
+    pub rivals: u64,
+    /// Of a thousand sends, so many go to a second gateway at once.
+    pub copies: u64,
+    /// Of a thousand steps, so many bring a transaction that can never commit (byzantine 44, 45).
+    pub nonsense: u64,
+}
+
 /// A transaction whose client waits.
 #[derive(Clone, Debug)]
 struct Waiting {
@@ -18,26 +40,21 @@ struct Waiting {
 /// All clients of a run.
 #[derive(Debug)]
 pub(crate) struct Clients {
-    count: usize,
-    under_way: usize,
+    workload: Workload,
     next: Vec<u64>,
     waiting: BTreeMap<(usize, u64, u8), Waiting>,
     tokens: BTreeMap<u64, (ReplicaId, (usize, u64, u8))>,
-    /// Of a thousand new transactions, so many have a rival with the same number (adversary 43).
-    rivals: u64,
     pub(crate) answered: u64,
     pub(crate) stopped: bool,
 }
 
 impl Clients {
-    pub(crate) fn new(count: usize, under_way: usize, rivals: u64) -> Self {
+    pub(crate) fn new(workload: Workload) -> Self {
         Self {
-            count,
-            under_way,
-            next: vec![0; count],
+            next: vec![0; workload.clients],
+            workload,
             waiting: BTreeMap::new(),
             tokens: BTreeMap::new(),
-            rivals,
             answered: 0,
             stopped: false,
         }
@@ -52,11 +69,16 @@ impl Clients {
         while let Some((token, answer)) = cluster.answers.pop_front() {
             self.on_answer(cluster, token, &answer);
         }
-        for client in 0..self.count {
+        let idle = self.stopped || (self.workload.burst && cluster.now() / 1_000_000 % 2 == 1);
+        for client in 0..self.workload.clients {
             let busy = self.waiting.range((client, 0, 0)..=(client, u64::MAX, u8::MAX)).count();
-            if !self.stopped && busy < self.under_way && cluster.random.permille(300) {
+            let another = busy < self.workload.under_way && cluster.random.permille(self.workload.starts);
+            if another && !idle {
                 self.start(cluster, client);
             }
+        }
+        if !self.stopped && cluster.random.permille(self.workload.nonsense) {
+            self.send_nonsense(cluster);
         }
         let now = cluster.now();
         let due: Vec<_> =
@@ -69,24 +91,38 @@ impl Clients {
     fn start(&mut self, cluster: &mut Cluster, client: usize) {
         let number = self.next[client];
         self.next[client] += 1;
-        let rivals = if cluster.random.permille(self.rivals) { 2 } else { 1 };
+        let rivals = if cluster.random.permille(self.workload.rivals) { 2 } else { 1 };
         for rival in 0..rivals {
-            let operations = operations(&mut cluster.random, client, number, rival);
+            let operations = operations(&mut cluster.random, &self.workload, (client, number, rival));
             let transaction = cluster.transaction(client, (1, number), 1_800_000, &operations);
             let again = cluster.now();
             self.waiting.insert((client, number, rival), Waiting { transaction, again });
         }
     }
 
+    /// A number that no session reaches, or a signature of other bytes: neither may ever be taken.
+    fn send_nonsense(&self, cluster: &mut Cluster) {
+        let client = cluster.random.index(self.workload.clients);
+        let operations = operations(&mut cluster.random, &self.workload, (client, 0, 9));
+        let mut transaction = cluster.transaction(client, (1, u64::MAX), 1_800_000, &operations);
+        if cluster.random.permille(500) {
+            transaction.transaction.number = quorate_types::Number::new(0);
+        }
+        let gateway = gateway(cluster);
+        cluster.submit_nonsense(gateway, transaction);
+    }
+
     fn send(&mut self, cluster: &mut Cluster, key: (usize, u64, u8)) {
-        let n = cluster.members().count();
-        let gateway = ReplicaId::new(u16::try_from(cluster.random.below(u64::from(n))).unwrap_or(0));
         let pause = cluster.random.between(300_000, 1_200_000);
         let Some(waiting) = self.waiting.get_mut(&key) else { return };
         waiting.again = cluster.now() + pause;
-        if cluster.is_up(gateway) {
-            let token = cluster.submit(gateway, waiting.transaction.clone());
-            self.tokens.insert(token, (gateway, key));
+        let copies = if cluster.random.permille(self.workload.copies) { 2 } else { 1 };
+        for _ in 0..copies {
+            let gateway = gateway(cluster);
+            if cluster.is_up(gateway) {
+                let token = cluster.submit(gateway, waiting.transaction.clone());
+                self.tokens.insert(token, (gateway, key));
+            }
         }
     }
 
@@ -115,10 +151,21 @@ impl Clients {
     }
 }
 
+/// Any member.
+fn gateway(cluster: &mut Cluster) -> ReplicaId {
+    let n = u64::from(cluster.members().count());
+    ReplicaId::new(u16::try_from(cluster.random.below(n)).unwrap_or(0))
+}
+
 /// Reads and writes of a few shared keys, so that the order shows in the results.
-fn operations(random: &mut Random, client: usize, number: u64, rival: u8) -> Operations {
-    let key = |random: &mut Random| format!("key{}", random.below(4)).into_bytes();
-    let value = format!("{client}/{number}/{rival}").into_bytes();
+fn operations(
+    random: &mut Random,
+    workload: &Workload,
+    (client, number, rival): (usize, u64, u8),
+) -> Operations {
+    let key = |random: &mut Random| format!("key{}", random.below(workload.keys)).into_bytes();
+    let mut value = format!("{client}/{number}/{rival}").into_bytes();
+    value.resize(value.len() + workload.value_bytes, b'.');
     let operation = match random.below(6) {
         0 => Operation::Get { key: key(random) },
         1 => Operation::Delete { key: key(random) },

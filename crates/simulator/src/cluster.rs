@@ -17,6 +17,7 @@ use quorate_crypto::{Cache, HashedTransaction, Verified, verify_one};
 use quorate_engine::{Answer, Event, Turn, dispatch};
 use quorate_pbft::{Outbox, ReplicaStatus, Report, release};
 use quorate_types::{Genesis, Members, Message, Now, ReplicaId, SignedTransaction};
+pub use faults::DiskFault;
 pub use setup::Setup;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -83,6 +84,10 @@ pub struct Cluster {
     /// Microseconds.
     now: u64,
     agenda: BTreeMap<(u64, u64), Happening>,
+    /// Messages on each directed link.
+    under_way: BTreeMap<(ReplicaId, ReplicaId), u64>,
+    /// Messages that may arrive again.
+    heard_before: Vec<InFlight>,
     order: u64,
     caps: Caps,
     cache: Cache,
@@ -116,7 +121,7 @@ impl Cluster {
         let members = genesis.members_of_epoch_0(ledger).expect("a legal setup");
         let caps = Caps::new(&members, &genesis.parameters);
         Self {
-            checkers: Checkers::new(&members),
+            checkers: Checkers::new(&members, &setup.parameters),
             nodes: (0..setup.n).map(|_| Node::new()).collect(),
             genesis,
             caps,
@@ -125,6 +130,8 @@ impl Cluster {
             random: Random::new(seed),
             now: 1_000_000,
             agenda: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            heard_before: Vec::new(),
             order: 0,
             cache: Cache::new(1 << 12),
             answers: VecDeque::new(),
@@ -298,6 +305,9 @@ impl Cluster {
         }
         let mut log = WatchedLog { log: &mut process.log, promised: &mut node.promised };
         let released = release(&mut log, outboxes);
+        for new_view in node.promised.take_new_views() {
+            self.checkers.accepted(member, &new_view);
+        }
         let Ok(effects) = released else {
             // D3: the process ends, and nothing that waited leaves.
             return self.crash(member);
@@ -330,6 +340,15 @@ impl Cluster {
                 .expect("a simulated client signs");
         self.event(gateway, Event::Submits(vec![(token, checked)]));
         token
+    }
+
+    /// A client submits what no gateway may take, which is then in nobody's ledger (S3): it was not "submitted".
+    pub fn submit_nonsense(&mut self, gateway: ReplicaId, transaction: SignedTransaction) {
+        let token = self.next_token;
+        self.next_token += 1;
+        if let Ok(checked) = verify_one(&self.members, &SimVerifier, &self.cache, transaction) {
+            self.event(gateway, Event::Submits(vec![(token, checked)]));
+        }
     }
 
     /// The next thing that happens, if it happens before `until`.
@@ -369,6 +388,15 @@ impl Cluster {
             self.event(member, Event::Deadline);
         } else {
             self.plan_deadline(member);
+        }
+    }
+
+    /// Shows the checkers where everyone stands.
+    pub fn look(&mut self) {
+        for node in &self.nodes {
+            if let Some(process) = &node.process {
+                self.checkers.seen(node.incarnation, &process.host.status(), process.host.sizes());
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 //! and virtual disks.
 //!
 //! - [`Cluster`] is the world: replicas, messages in flight, a clock. Nothing in it depends on the machine it runs on.
-//! - [`seed`] draws a configuration from a number, runs it through a phase of faults and a phase of healing, and judges it.
+//! - [`draw`] draws a configuration from a number; [`seed`] runs it through a phase of faults and a phase of healing, and
+//!   judges it.
 //! - [`scenario`] runs a script by hand and records what happened, for tests that are data.
 //! - `adversary` are members that lie, one way a file.
 //! - [`checkers`] say what must hold, one property a file.
@@ -11,6 +12,7 @@ mod adversary;
 pub mod checkers;
 mod clients;
 pub mod cluster;
+pub mod draw;
 mod link;
 mod promised;
 mod random;

@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use quorate_types::ReplicaId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rates of the network's faults. Times are microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +16,14 @@ pub struct LinkFaults {
     pub duplicates: u64,
     /// Delayed by up to two seconds more, of a thousand.
     pub stragglers: u64,
+    /// After so many of a thousand messages an old one arrives again, from any time of the run.
+    pub replays: u64,
+    /// How many messages a directed link holds; what does not fit is lost.
+    pub capacity: Option<u64>,
     /// Directed links that deliver nothing.
     pub cut: BTreeSet<(ReplicaId, ReplicaId)>,
+    /// Directed links that deliver nothing before a moment.
+    pub clogged: BTreeMap<(ReplicaId, ReplicaId), u64>,
 }
 
 impl LinkFaults {
@@ -27,15 +33,21 @@ impl LinkFaults {
     }
 
     /// After how long each copy of a message arrives; empty if it is lost.
-    pub(crate) fn deliveries(&self, from: ReplicaId, to: ReplicaId, random: &mut Random) -> Vec<u64> {
+    pub(crate) fn deliveries(
+        &self,
+        (from, to): (ReplicaId, ReplicaId),
+        now: u64,
+        random: &mut Random,
+    ) -> Vec<u64> {
         if self.cut.contains(&(from, to)) || random.permille(self.loss) {
             return Vec::new();
         }
         let copies = if random.permille(self.duplicates) { 2 } else { 1 };
+        let clogged = self.clogged.get(&(from, to)).map_or(0, |until| until.saturating_sub(now));
         (0..copies)
             .map(|_| {
                 let straggles = if random.permille(self.stragglers) { random.below(2_000_000) } else { 0 };
-                self.min_delay + random.below(self.jitter + 1) + straggles
+                clogged + self.min_delay + random.below(self.jitter + 1) + straggles
             })
             .collect()
     }

@@ -2,7 +2,8 @@
 
 use quorate_pbft::Log;
 use quorate_storage::{LogError, SegmentedLog, SimulatedDisk};
-use quorate_types::Record;
+use quorate_types::{NewView, Record};
+use std::sync::Arc;
 
 /// The records of a log, as those who wrote them may count on.
 #[derive(Clone, Debug, Default)]
@@ -13,11 +14,18 @@ pub(crate) struct Promised {
     appended: Vec<Record>,
     /// The compaction under way when the log failed: a crash leaves the old log or this one.
     replacing: Option<Vec<Record>>,
+    /// NEW-VIEWs that were appended since they were last taken.
+    new_views: Vec<Arc<NewView>>,
 }
 
 impl Promised {
     pub(crate) fn durable(&self) -> &[Record] {
         &self.durable
+    }
+
+    /// The NEW-VIEWs that the log was given since the last call.
+    pub(crate) fn take_new_views(&mut self) -> Vec<Arc<NewView>> {
+        std::mem::take(&mut self.new_views)
     }
 
     /// Compares with what was found after a crash, and goes on from there.
@@ -48,6 +56,9 @@ impl Log for WatchedLog<'_> {
 
     fn append(&mut self, record: &Record) -> Result<(), LogError> {
         self.log.append(record)?;
+        if let Record::NewView(new_view) = record {
+            self.promised.new_views.push(new_view.clone());
+        }
         self.promised.appended.push(record.clone());
         Ok(())
     }
@@ -62,7 +73,8 @@ impl Log for WatchedLog<'_> {
     fn compact(&mut self, records: &[Record]) -> Result<(), LogError> {
         self.promised.replacing = Some(records.to_vec());
         self.log.compact(records)?;
-        *self.promised = Promised { durable: records.to_vec(), ..Promised::default() };
+        let new_views = self.promised.take_new_views();
+        *self.promised = Promised { durable: records.to_vec(), new_views, ..Promised::default() };
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Wall};
 use std::collections::VecDeque;
 
 /// Small segments, so that simulations cross their boundaries.
-const SEGMENT_BYTES: usize = 64 * 1024;
+const SEGMENT_BYTES: usize = 16 * 1024;
 
 /// The wall clock at virtual time zero, in milliseconds.
 pub(crate) const EPOCH_MS: u64 = 1_000_000_000_000;

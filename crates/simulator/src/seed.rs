@@ -1,36 +1,14 @@
 //! One seed: a configuration drawn from a number, a phase of faults, a phase of healing, a verdict.
 
-use crate::adversary::BEHAVIOURS;
-use crate::checkers::Violation;
+use crate::checkers::{Violation, progress};
 use crate::clients::Clients;
-use crate::cluster::{Cluster, CrashPoint, Network, Setup};
+use crate::cluster::{Cluster, CrashPoint, DiskFault, Network, Setup};
+use crate::draw::{Betrayal, Draw};
 use crate::link::LinkFaults;
-use crate::random::Random;
-use quorate_pbft::Report as Event;
-use quorate_types::{Parameters, ReplicaId};
+use quorate_pbft::{Phase, Report as Event};
+use quorate_types::ReplicaId;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// What a seed drew.
-#[derive(Clone, Debug)]
-pub struct Draw {
-    pub n: u16,
-    pub parameters: Parameters,
-    pub faults: LinkFaults,
-    /// Of a thousand steps of 20 ms, so many crash a replica.
-    pub crashes: u64,
-    /// Of a thousand steps, so many change the partition.
-    pub partitions: u64,
-    pub clients: usize,
-    pub under_way: usize,
-    pub rivals: u64,
-    /// How long faults last, in steps of 20 ms.
-    pub steps: u64,
-    /// Members that lie from beginning to end, each with its ways (docs/assurance.md).
-    pub liars: Vec<(ReplicaId, Vec<u16>)>,
-    /// Members that stay down in the healing phase; with the liars, at most as many as may fail.
-    pub dead: Vec<ReplicaId>,
-}
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +19,12 @@ pub struct Report {
     pub answered: u64,
     pub view_changes: u64,
     pub crashes: u64,
+    /// Crashes of a member while some member was in a view change.
+    pub crashes_in_view_changes: u64,
     pub catch_ups: u64,
+    pub liars: usize,
+    pub betrayed: usize,
+    pub beyond_budget: bool,
     /// How often each way of lying changed what was sent.
     pub lies: BTreeMap<u16, u64>,
     pub events: u64,
@@ -54,64 +37,6 @@ pub struct Report {
 pub struct Failure {
     pub report: Report,
     pub violation: Violation,
-}
-
-impl Draw {
-    /// The configuration of a seed. Whole classes of faults are switched on or off, so that some runs see one alone.
-    pub fn of(seed: u64) -> Self {
-        let mut random = Random::new(seed ^ 0xD1AF);
-        let n = u16::try_from(random.between(4, 7)).unwrap_or(4);
-        let checkpoint_every = random.pick(&[2, 4, 8]);
-        let window = checkpoint_every * random.between(2, 3);
-        let parameters = Parameters {
-            checkpoint_every,
-            window,
-            depth: random.between(1, window.min(8)),
-            block_max_transactions: u32::try_from(random.pick(&[1, 3, 100])).unwrap_or(100),
-            ..Parameters::default()
-        };
-        let mut on = |chance: u64, most: u64| if random.permille(chance) { random.below(most) } else { 0 };
-        let faults = LinkFaults {
-            min_delay: 100 + on(800, 2_000),
-            jitter: 500 + on(700, 60_000),
-            loss: on(600, 250),
-            duplicates: on(500, 200),
-            stragglers: on(400, 100),
-            cut: std::collections::BTreeSet::new(),
-        };
-        let (crashes, partitions) = (on(700, 25), on(500, 20));
-        let f = usize::from((n - 1) / 3);
-        let (liars, dead) = draw_faulty(&mut random, n, f);
-        Self {
-            n,
-            parameters,
-            faults,
-            crashes,
-            partitions,
-            clients: usize::try_from(random.between(1, 4)).unwrap_or(1),
-            under_way: usize::try_from(random.between(1, 6)).unwrap_or(1),
-            rivals: if random.permille(300) { 100 } else { 0 },
-            steps: random.between(200, 900),
-            liars,
-            dead,
-        }
-    }
-}
-
-/// Liars, and members that stay dead, at most `f` together.
-fn draw_faulty(random: &mut Random, n: u16, f: usize) -> (Vec<(ReplicaId, Vec<u16>)>, Vec<ReplicaId>) {
-    let mut members: Vec<ReplicaId> = ReplicaId::all(n).collect();
-    let first = random.index(members.len());
-    members.rotate_left(first);
-    let lying = if random.permille(500) { 1 + random.index(f) } else { 0 };
-    let liars = members.drain(..lying).collect::<Vec<_>>();
-    let mut ways = |_| -> Vec<u16> {
-        let count = random.between(1, 3);
-        (0..count).map(|_| BEHAVIOURS[random.index(BEHAVIOURS.len())].0).collect()
-    };
-    let ways: Vec<Vec<u16>> = liars.iter().map(&mut ways).collect();
-    let dead = if random.permille(500) { members.drain(..f - lying).collect() } else { Vec::new() };
-    (liars.into_iter().zip(ways).collect(), dead)
 }
 
 /// Runs a seed.
@@ -132,25 +57,29 @@ pub fn run_draw(seed: u64, draw: &Draw) -> Result<Report, Box<Failure>> {
         faults: None,
         allow_crash_only: false,
         parameters: draw.parameters.clone(),
-        clients: draw.clients,
+        clients: draw.workload.clients,
     };
     let mut run = Run {
         cluster: Cluster::new(&setup, Network::Automatic(draw.faults.clone()), seed),
-        clients: Clients::new(draw.clients, draw.under_way, draw.rivals),
+        clients: Clients::new(draw.workload.clone()),
         draw,
-        report: Report { seed, n: draw.n, ..Report::default() },
+        report: Report {
+            seed,
+            n: draw.n,
+            liars: draw.liars.len(),
+            betrayed: draw.betrayed.len(),
+            beyond_budget: draw.beyond_budget,
+            ..Report::default()
+        },
     };
-    for (member, ways) in &draw.liars {
-        run.cluster.corrupt(*member, ways);
-    }
-    for member in ReplicaId::all(draw.n) {
-        let skew = i64::try_from(run.cluster.random.below(400)).unwrap_or(0) - 200;
-        run.cluster.set_clock(member, skew);
-        run.cluster.start(member);
-    }
+    run.prepare();
     run.safety()?;
-    run.liveness()?;
-    Ok(run.finish())
+    if !draw.beyond_budget {
+        run.liveness()?;
+    }
+    let report = run.count();
+    progress::calm(draw.has_faults(), report.view_changes).map_err(|violation| run.failure(violation))?;
+    Ok(report)
 }
 
 struct Run<'d> {
@@ -163,6 +92,27 @@ struct Run<'d> {
 const STEP: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
+    fn prepare(&mut self) {
+        let draw = self.draw;
+        let cluster = &mut self.cluster;
+        for (member, ways) in &draw.liars {
+            cluster.corrupt(*member, ways);
+        }
+        for (member, _) in &draw.betrayed {
+            cluster.checkers.faulty.insert(*member);
+        }
+        if draw.beyond_budget {
+            cluster.checkers.expect_too_many_faults();
+        }
+        for (at, member) in ReplicaId::all(draw.n).enumerate() {
+            let skew = i64::try_from(cluster.random.below(400)).unwrap_or(0) - 200;
+            cluster.set_clock(member, skew);
+            cluster.set_clock_rate(member, draw.clock_rates[at]);
+            cluster.set_sync_micros_of(member, draw.syncs[at]);
+            cluster.start(member);
+        }
+    }
+
     /// Faults on: nothing wrong may happen; nothing good need.
     fn safety(&mut self) -> Result<(), Box<Failure>> {
         for _ in 0..self.draw.steps {
@@ -176,6 +126,7 @@ impl Run<'_> {
         self.clients.act(&mut self.cluster);
         self.cluster.provoke();
         self.cluster.run_for(STEP);
+        self.cluster.look();
         match self.cluster.checkers.violations.first() {
             Some(violation) => {
                 let violation = violation.clone();
@@ -190,12 +141,40 @@ impl Run<'_> {
         Box::new(Failure { report, violation })
     }
 
-    /// Crashes, restarts and partitions of this step.
+    /// The faults of this step.
     fn strike(&mut self) {
-        let n = self.draw.n;
-        let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
+        let members: Vec<ReplicaId> = ReplicaId::all(self.draw.n).collect();
+        self.strike_processes(&members);
+        self.strike_machines(&members);
+        self.betray();
+        for member in &members {
+            if !self.cluster.is_up(*member) && self.cluster.random.permille(40) {
+                self.restart(*member);
+            }
+        }
+        if self.cluster.random.permille(self.draw.partitions) {
+            self.partition(&members);
+        }
+        if self.cluster.random.permille(self.draw.clogs) {
+            let random = &mut self.cluster.random;
+            let link = (members[random.index(members.len())], members[random.index(members.len())]);
+            let until = self.cluster.now() + self.cluster.random.below(5_000_000);
+            if let Network::Automatic(faults) = &mut self.cluster.network {
+                faults.clogged.insert(link, until);
+            }
+        }
+    }
+
+    fn in_view_change(&self) -> bool {
+        let changes = |member| self.cluster.status(member).is_some_and(|status| !status.active);
+        ReplicaId::all(self.draw.n).any(changes)
+    }
+
+    /// Crashes, of one member or of all at once, and pauses.
+    fn strike_processes(&mut self, members: &[ReplicaId]) {
+        let hunted = self.in_view_change();
         let random = &mut self.cluster.random;
-        if random.permille(self.draw.crashes) {
+        if random.permille(self.draw.crashes) || (hunted && random.permille(self.draw.hunts)) {
             let victim = members[random.index(members.len())];
             // All at once now and then: a power cut.
             let all = random.permille(100);
@@ -206,19 +185,66 @@ impl Run<'_> {
             };
             for member in members.iter().copied().filter(|member| all || *member == victim) {
                 self.report.crashes += 1;
+                self.report.crashes_in_view_changes += u64::from(hunted && self.cluster.is_up(member));
                 match point {
                     None => self.cluster.crash(member),
                     Some(point) => self.cluster.crash_at(member, point),
                 }
             }
         }
-        for member in &members {
-            if !self.cluster.is_up(*member) && self.cluster.random.permille(40) {
-                self.cluster.start(*member);
+        let random = &mut self.cluster.random;
+        if random.permille(self.draw.pauses) {
+            let victim = members[random.index(members.len())];
+            let micros = random.below(3_000 * self.draw.parameters.view_timeout_ms);
+            self.cluster.pause(victim, micros);
+        }
+    }
+
+    /// Wall clocks that jump, syncs that fail, disks that fill.
+    fn strike_machines(&mut self, members: &[ReplicaId]) {
+        let random = &mut self.cluster.random;
+        let victim = members[random.index(members.len())];
+        if random.permille(self.draw.clock_jumps) {
+            let ahead = i64::try_from(random.below(20_000)).unwrap_or(0) - 10_000;
+            self.cluster.set_clock(victim, ahead);
+        }
+        let up = self.cluster.is_up(victim);
+        if self.cluster.random.permille(self.draw.sync_failures) && up {
+            self.cluster.fail_syncs(victim);
+        }
+        if self.cluster.random.permille(self.draw.full_disks) && up {
+            let room = self.cluster.random.index(30_000);
+            self.cluster.fill_disks(victim, room);
+        }
+    }
+
+    /// Disks that betray their members: images are taken early, what is put back or lost comes with a crash.
+    fn betray(&mut self) {
+        for (member, betrayal) in &self.draw.betrayed {
+            let strikes = self.cluster.random.permille(10);
+            match betrayal {
+                Betrayal::LyingSync if self.cluster.is_up(*member) => self.cluster.lie_about_syncs(*member),
+                Betrayal::Damage(DiskFault::Old) if !self.cluster.has_backup(*member) && strikes => {
+                    self.cluster.back_up(*member);
+                }
+                Betrayal::Damage(fault) if strikes => {
+                    self.cluster.crash(*member);
+                    self.cluster.damage(*member, *fault);
+                }
+                _ => {}
             }
         }
-        if self.cluster.random.permille(self.draw.partitions) {
-            self.partition(&members);
+    }
+
+    /// Starts a member again. One whose disks betrayed it may refuse; any other must start.
+    fn restart(&mut self, member: ReplicaId) {
+        let betrayed = self.draw.betrayed.iter().any(|(other, _)| *other == member);
+        match self.cluster.try_start(member) {
+            Err(why) if !betrayed => {
+                let what = format!("{member} does not start: {why}");
+                self.cluster.checkers.violations.push(Violation { property: "D4 starts after a crash", what });
+            }
+            _ => {}
         }
     }
 
@@ -254,18 +280,20 @@ impl Run<'_> {
         self.cluster.network = Network::Automatic(LinkFaults::healthy());
         self.cluster.cancel_crashes();
         for member in ReplicaId::all(self.draw.n) {
+            let skew = i64::try_from(self.cluster.random.below(400)).unwrap_or(0) - 200;
+            self.cluster.set_clock(member, skew);
+            self.cluster.set_sync_micros_of(member, 300);
             if self.draw.dead.contains(&member) {
                 self.cluster.crash(member);
             } else {
-                self.cluster.start(member);
+                self.cluster.mend_disks(member);
+                self.restart(member);
             }
         }
         self.clients.stopped = true;
+        let slowest = self.draw.clock_rates.iter().copied().min().unwrap_or(1_000);
         let quorums = self.cluster.members().quorums();
-        let rounds = u64::from(quorums.members()) - quorums.strong() as u64 + 2;
-        // V6's bound, and time for clients to come round to a gateway that lives.
-        let bound = Duration::from_millis(rounds * self.draw.parameters.view_timeout_max_ms)
-            + Duration::from_secs(20);
+        let bound = progress::bound(quorums, &self.draw.parameters, slowest);
         let steps = bound.as_millis() / STEP.as_millis();
         for _ in 0..steps {
             if self.clients.waiting() == 0 && self.converged() {
@@ -275,19 +303,18 @@ impl Run<'_> {
         }
         let statuses: Vec<_> =
             ReplicaId::all(self.draw.n).map(|member| self.cluster.status(member)).collect();
-        let what = format!("{} transactions wait after {bound:?}: {statuses:#?}", self.clients.waiting());
-        Err(self.failure(Violation { property: "L1 progress", what }))
+        let position = format!("{statuses:#?}");
+        progress::within(bound, self.clients.waiting(), self.converged(), &position)
+            .map_err(|violation| self.failure(violation))
     }
 
-    /// Everyone who lives is at the same height (L2).
+    /// Everyone who lives and does not lie is at the same height (L2).
     fn converged(&self) -> bool {
-        let lies = |member: &ReplicaId| self.draw.liars.iter().any(|(liar, _)| liar == member);
-        let heights: Vec<u64> = ReplicaId::all(self.draw.n)
-            .filter(|member| !lies(member))
+        let height = self.cluster.checkers.height();
+        ReplicaId::all(self.draw.n)
+            .filter(|member| !self.cluster.checkers.faulty.contains(member))
             .filter_map(|member| self.cluster.status(member))
-            .map(|status| status.executed.get())
-            .collect();
-        heights.iter().all(|height| *height == self.cluster.checkers.height())
+            .all(|status| status.executed.get() == height && status.phase != Phase::Learner)
     }
 
     fn count(&mut self) -> Report {
@@ -302,9 +329,5 @@ impl Run<'_> {
         self.report.events = self.cluster.events;
         self.report.trace = self.cluster.trace;
         self.report.clone()
-    }
-
-    fn finish(mut self) -> Report {
-        self.count()
     }
 }

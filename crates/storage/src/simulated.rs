@@ -91,6 +91,12 @@ impl SimulatedDisk {
         self.files().capacity = Some(capacity);
     }
 
+    /// Whether it was told to fail, to fill up or to lie.
+    pub fn fails(&self) -> bool {
+        let files = self.files();
+        files.fail_at.is_some() || files.fail_syncs || files.lie || files.capacity.is_some()
+    }
+
     /// The bytes in use.
     pub fn used(&self) -> usize {
         self.files().used()

@@ -10,7 +10,7 @@ const PRIMARY: ReplicaId = ReplicaId::new(0);
 fn links(rtt: u64) -> Links {
     let mut links = Links::default();
     links.connected(PRIMARY, true, at(0));
-    for (_, ping) in links.pings(at(0), true) {
+    for (_, ping) in links.pings(at(0), Some(PRIMARY)) {
         let Message::Notice(Notice::Ping { number }) = ping else { panic!("a PING") };
         links.pong(PRIMARY, number, at(rtt));
         links.heard(PRIMARY, at(rtt));
@@ -50,13 +50,23 @@ fn v1_a_new_primary_is_given_its_own_time() {
 }
 
 #[test]
-fn pings_are_rare_when_idle_and_at_once_when_busy() {
+fn pings_are_rare_unless_the_primary_is_quiet_while_requests_wait() {
     let mut links = links(1);
-    assert_eq!(links.pings(at(25), false).len(), 1);
-    assert!(links.pings(at(900), false).is_empty());
-    assert_eq!(links.pings(at(900), true).len(), 1, "the next idle one is too far away now");
-    assert!(links.pings(at(910), true).is_empty());
-    links.connected(PRIMARY, false, at(1_020));
-    assert!(links.pings(at(2_000), true).is_empty());
-    assert_eq!((links.count_connected(), links.rtt(PRIMARY)), (0, None));
+    let other = ReplicaId::new(3);
+    links.connected(other, true, at(1));
+    let pinged = |links: &mut Links, now, watched| -> Vec<ReplicaId> {
+        links.pings(at(now), watched).into_iter().map(|(peer, _)| peer).collect()
+    };
+    assert_eq!(pinged(&mut links, 25, None), [other], "a new link is measured");
+    assert_eq!(pinged(&mut links, 900, None), []);
+    assert_eq!(pinged(&mut links, 900, Some(PRIMARY)), [PRIMARY], "it was not heard of late");
+    assert_eq!(pinged(&mut links, 910, Some(PRIMARY)), []);
+    links.heard(PRIMARY, at(920));
+    assert_eq!(pinged(&mut links, 930, Some(PRIMARY)), [], "what it sends is a sign of life");
+    assert_eq!(pinged(&mut links, 945, Some(PRIMARY)), [PRIMARY]);
+    assert_eq!(links.next_ping(), Some(at(1_025)));
+    assert_eq!(pinged(&mut links, 1_945, None), [PRIMARY, other]);
+    links.connected(PRIMARY, false, at(2_020));
+    assert_eq!(pinged(&mut links, 4_000, Some(PRIMARY)), [other]);
+    assert_eq!((links.count_connected(), links.rtt(PRIMARY)), (1, None));
 }

@@ -1,20 +1,32 @@
 //! What must hold, one property a file. `docs/assurance.md` has the table property, clause, file.
 
 mod agreement;
+mod auditor;
 pub(crate) mod durability;
 mod exactly_once;
+pub(crate) mod memory;
+mod monotone;
+mod new_views;
 mod outcomes;
-mod votes;
+pub(crate) mod progress;
+mod reference;
 
 use agreement::Agreement;
+use auditor::Auditor;
 use exactly_once::ExactlyOnce;
+use monotone::Monotone;
+use new_views::NewViews;
 use outcomes::Outcomes;
 use quorate_crypto::transaction_id;
 use quorate_engine::Answer;
 use quorate_ledger::ExecutedBlock;
-use quorate_types::{BlockCertificate, Members, Message, Record, ReplicaId, Seq, SignedTransaction, TransactionId};
+use quorate_pbft::ReplicaStatus;
+use quorate_types::{
+    BlockCertificate, Members, Message, NewView, Parameters, Record, ReplicaId, Seq, SignedTransaction,
+    TransactionId,
+};
+use reference::Reference;
 use std::collections::BTreeSet;
-use votes::Votes;
 
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,32 +40,63 @@ pub struct Violation {
 #[derive(Debug)]
 pub struct Checkers {
     members: Members,
+    parameters: Parameters,
     /// Members that may lie: what they say is not held against anyone.
     pub faulty: BTreeSet<ReplicaId>,
     pub agreement: Agreement,
-    votes: Votes,
+    auditor: Auditor,
+    new_views: NewViews,
+    monotone: Monotone,
     exactly_once: ExactlyOnce,
+    reference: Reference,
     outcomes: Outcomes,
     submitted: BTreeSet<TransactionId>,
+    /// More members lie than may fail: agreement may break, if the statements convict more than `f`.
+    too_many_faults: bool,
     pub violations: Vec<Violation>,
 }
 
 impl Checkers {
-    pub(crate) fn new(members: &Members) -> Self {
+    pub(crate) fn new(members: &Members, parameters: &Parameters) -> Self {
         Self {
             members: members.clone(),
+            parameters: parameters.clone(),
             faulty: BTreeSet::new(),
             agreement: Agreement::default(),
-            votes: Votes::default(),
+            auditor: Auditor::default(),
+            new_views: NewViews::default(),
+            monotone: Monotone::default(),
+            reference: Reference::default(),
             exactly_once: ExactlyOnce::default(),
             outcomes: Outcomes::default(),
             submitted: BTreeSet::new(),
+            too_many_faults: false,
             violations: Vec::new(),
         }
     }
 
+    /// More members lie than may fail.
+    pub(crate) fn expect_too_many_faults(&mut self) {
+        self.too_many_faults = true;
+    }
+
     pub(crate) fn note(&mut self, result: Result<(), Violation>) {
-        self.violations.extend(result.err());
+        let Err(violation) = result else { return };
+        if !self.too_many_faults {
+            self.violations.push(violation);
+        }
+    }
+
+    /// S1 and S2 also when more than `f` lie: then the statements must convict more than `f` (S19).
+    fn note_agreement(&mut self, result: Result<(), Violation>) {
+        let Err(violation) = result else { return };
+        let culprits = self.auditor.culprits();
+        if !self.too_many_faults {
+            self.violations.push(violation);
+        } else if culprits.len() < self.members.quorums().weak() {
+            let what = format!("{}, and the statements convict only {culprits:?}", violation.what);
+            self.violations.push(Violation { property: "S19 culprits", what });
+        }
     }
 
     pub(crate) fn submitted(&mut self, transaction: &SignedTransaction) {
@@ -65,9 +108,11 @@ impl Checkers {
             return;
         }
         let (checked, first) = self.agreement.executed(member, block);
-        self.note(checked);
-        if first {
+        self.note_agreement(checked);
+        if first && !self.too_many_faults {
             let checked = self.exactly_once.block(block, &self.submitted);
+            self.note(checked);
+            let checked = self.reference.block(block, &self.parameters);
             self.note(checked);
             self.outcomes.block(block);
         }
@@ -78,7 +123,7 @@ impl Checkers {
             return;
         }
         let what = format!("{member} was to execute {seq} after {height}");
-        self.violations.push(Violation { property: "S2 order", what });
+        self.note(Err(Violation { property: "S2 order", what }));
     }
 
     pub(crate) fn certified(&mut self, certificate: &BlockCertificate) {
@@ -88,19 +133,53 @@ impl Checkers {
 
     /// A message leaves a member whose log has promised to keep these records.
     pub(crate) fn sent(&mut self, from: ReplicaId, message: &Message, promised: &[Record]) {
-        if !self.faulty.contains(&from) {
-            let checked = self.votes.sent(from, message);
+        if self.faulty.contains(&from) {
+            self.lied(from, message);
+        } else {
+            let checked = self.auditor.sent(from, message);
+            self.note(checked);
+            let checked = self.new_views.sent(from, message, self.members.quorums().strong());
             self.note(checked);
             let checked = durability::holds(from, message, promised);
             self.note(checked);
         }
     }
 
+    /// A message leaves a member that may lie, with what it lies about.
+    pub(crate) fn lied(&mut self, from: ReplicaId, message: &Message) {
+        self.auditor.lied(from, message);
+        let checked = self.new_views.sent(from, message, self.members.quorums().strong());
+        self.note(checked);
+    }
+
+    /// A member's log keeps a NEW-VIEW that it accepted.
+    pub(crate) fn accepted(&mut self, member: ReplicaId, new_view: &NewView) {
+        if !self.faulty.contains(&member) {
+            let checked = self.new_views.accepted(new_view);
+            self.note(checked);
+        }
+    }
+
+    /// Where a member stands, and how large it is.
+    pub(crate) fn seen(
+        &mut self,
+        incarnation: u64,
+        status: &ReplicaStatus,
+        sizes: impl IntoIterator<Item = (&'static str, usize, usize)>,
+    ) {
+        if !self.faulty.contains(&status.me) {
+            let checked = self.monotone.seen(incarnation, status);
+            self.note(checked);
+        }
+        let checked = memory::within(status, sizes);
+        self.violations.extend(checked.err());
+    }
+
     /// A log was opened after a crash and lacks what it had promised.
     pub(crate) fn lost_records(&mut self, member: ReplicaId, what: &str) {
         if !self.faulty.contains(&member) {
             let what = format!("{member}: {what}");
-            self.violations.push(Violation { property: "D4 the log keeps what was synced", what });
+            self.note(Err(Violation { property: "D4 the log keeps what was synced", what }));
         }
     }
 

@@ -67,6 +67,14 @@ impl Cluster {
         disks.blocks.lie_about_syncs();
     }
 
+    /// The member's disks work again: what fills or fails them ends with the process.
+    pub fn mend_disks(&mut self, member: ReplicaId) {
+        let disks = &self.nodes[member.index()].disks;
+        if disks.log.fails() || disks.blocks.fails() {
+            self.crash(member);
+        }
+    }
+
     /// Flips a bit in the first segment of the member's log.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ impl Cluster {
         let bytes = encode_message(message);
         self.mix(&bytes);
         if let Ok(message) = decode_message(&bytes, &self.caps) {
+            self.checkers.lied(from, &message);
             self.travel(from, to, hold, message);
         }
     }
@@ -95,14 +96,37 @@ impl Cluster {
     fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: Message) {
         let incarnation = self.nodes[to.index()].incarnation;
         let in_flight = InFlight { from, to, message, incarnation };
-        match &mut self.network {
-            Network::Manual(waiting) => waiting.push_back(in_flight),
-            Network::Automatic(faults) => {
-                let delays = faults.deliveries(from, to, &mut self.random);
-                for delay in delays {
-                    self.plan(self.now + hold + delay, Happening::Deliver(Box::new(in_flight.clone())));
-                }
+        let faults = match &mut self.network {
+            Network::Manual(waiting) => return waiting.push_back(in_flight),
+            Network::Automatic(faults) => faults,
+        };
+        let room = faults.capacity.unwrap_or(u64::MAX);
+        let delays = faults.deliveries((from, to), self.now, &mut self.random);
+        let replay = faults.replays > 0 && self.random.permille(faults.replays);
+        for delay in delays {
+            let under_way = self.under_way.entry((from, to)).or_default();
+            if *under_way < room {
+                *under_way += 1;
+                self.plan(self.now + hold + delay, Happening::Deliver(Box::new(in_flight.clone())));
             }
+        }
+        if replay {
+            self.replay(in_flight);
+        }
+    }
+
+    /// Keeps a message for later, and lets an earlier one arrive again.
+    fn replay(&mut self, in_flight: InFlight) {
+        const KEPT: usize = 64;
+        let place = self.random.index(KEPT);
+        if place < self.heard_before.len() {
+            let mut old = std::mem::replace(&mut self.heard_before[place], in_flight);
+            old.incarnation = self.nodes[old.to.index()].incarnation;
+            *self.under_way.entry((old.from, old.to)).or_default() += 1;
+            let at = self.now + self.random.below(10_000);
+            self.plan(at, Happening::Deliver(Box::new(old)));
+        } else {
+            self.heard_before.push(in_flight);
         }
     }
 
@@ -123,6 +147,9 @@ impl Cluster {
     /// Hands a message over as its receiver's network does: checked, then to the host.
     pub fn deliver(&mut self, in_flight: InFlight) {
         let InFlight { from, to, message, incarnation } = in_flight;
+        if let Some(under_way) = self.under_way.get_mut(&(from, to)) {
+            *under_way = under_way.saturating_sub(1);
+        }
         let node = &self.nodes[to.index()];
         let Some(process) = node.process.as_ref().filter(|_| node.incarnation == incarnation) else { return };
         if !is_useful(&process.host.status(), &message) {

@@ -1,0 +1,63 @@
+//! S9: what is committed in a view stands in the NEW-VIEW of every later view, or below where that one begins.
+
+use super::Violation;
+use quorate_types::{Digest, Message, NewView, ReplicaId, Seq, Statement, View};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// COMMITs by slot, and the NEW-VIEWs that correct members accepted.
+#[derive(Debug, Default)]
+pub(crate) struct NewViews {
+    commits: BTreeMap<(Seq, View, Digest), BTreeSet<ReplicaId>>,
+    committed: BTreeMap<Seq, (View, Digest)>,
+    accepted: BTreeMap<View, (Seq, Vec<Digest>)>,
+}
+
+impl NewViews {
+    /// A message leaves a member, correct or not: its COMMIT counts.
+    pub(crate) fn sent(&mut self, from: ReplicaId, message: &Message, strong: usize) -> Result<(), Violation> {
+        let Message::Vote(signed) = message else { return Ok(()) };
+        let Statement::Commit { view, seq, digest } = signed.statement else { return Ok(()) };
+        if signed.signer != from || self.committed.contains_key(&seq) {
+            return Ok(());
+        }
+        let signers = self.commits.entry((seq, view, digest)).or_default();
+        signers.insert(from);
+        if signers.len() < strong {
+            return Ok(());
+        }
+        self.committed.insert(seq, (view, digest));
+        let later = self.accepted.range(view.next()..);
+        later.clone().try_for_each(|(later, (min, proposals))| keeps(*later, *min, proposals, seq, (view, digest)))
+    }
+
+    /// A correct member accepted a NEW-VIEW, its own or another's.
+    pub(crate) fn accepted(&mut self, new_view: &NewView) -> Result<(), Violation> {
+        let Statement::NewView { view, min, proposals, .. } = &new_view.statement.statement else { return Ok(()) };
+        self.accepted.insert(*view, (*min, proposals.clone()));
+        let above = self.committed.range(min.next()..);
+        above
+            .filter(|(_, (committed, _))| committed < view)
+            .try_for_each(|(seq, committed)| keeps(*view, *min, proposals, *seq, *committed))
+    }
+}
+
+fn keeps(
+    later: View,
+    min: Seq,
+    proposals: &[Digest],
+    seq: Seq,
+    (view, digest): (View, Digest),
+) -> Result<(), Violation> {
+    if seq <= min {
+        return Ok(());
+    }
+    let place = usize::try_from(seq.above(min) - 1).unwrap_or(usize::MAX);
+    if proposals.get(place) == Some(&digest) {
+        return Ok(());
+    }
+    let what = format!(
+        "{digest} was committed at {seq} in view {view}; the NEW-VIEW of {later}, from {min}, has {:?} there",
+        proposals.get(place)
+    );
+    Err(Violation { property: "S9 committed slots stay", what })
+}

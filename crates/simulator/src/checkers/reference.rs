@@ -1,0 +1,137 @@
+//! S2, S11: a serial ledger, written anew and as plainly as can be, in which every agreed block must have the same results and
+//! lead to the same state.
+
+use super::Violation;
+use quorate_ledger::ExecutedBlock;
+use quorate_types::operation::StoredValue;
+use quorate_types::{
+    FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, SessionId,
+    SignedTransaction, TransactionResult, VoidReason,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The model: numbers used, keys with values, topics with lengths.
+#[derive(Debug, Default)]
+pub(crate) struct Reference {
+    used: BTreeMap<(PublicKey, SessionId), BTreeSet<u64>>,
+    values: BTreeMap<Vec<u8>, StoredValue>,
+    topics: BTreeMap<Vec<u8>, u64>,
+}
+
+impl Reference {
+    /// One agreed block, the next one.
+    pub(crate) fn block(&mut self, block: &ExecutedBlock, parameters: &Parameters) -> Result<(), Violation> {
+        let violation = |what: String| Err(Violation { property: "S11 reference ledger", what });
+        let height = block.header.height.get();
+        for (index, (id, signed, result)) in (0u32..).zip(block.transactions()) {
+            let expected = match self.admit(signed, block, parameters) {
+                Err(reason) => TransactionResult::Void { reason },
+                Ok(()) => self.run(signed, (height, index)),
+            };
+            if expected != *result {
+                return violation(format!("{id} in {height}: {result:?}, the model says {expected:?}"));
+            }
+        }
+        self.same_state(block)
+    }
+
+    /// C1, for clients that are registered and never idle for E.
+    fn admit(
+        &mut self,
+        signed: &SignedTransaction,
+        block: &ExecutedBlock,
+        parameters: &Parameters,
+    ) -> Result<(), VoidReason> {
+        let transaction = &signed.transaction;
+        let (time, until) = (block.header.time.0, transaction.valid_until.0);
+        if time > until {
+            return Err(VoidReason::Expired);
+        }
+        if until > time + parameters.max_validity_ms {
+            return Err(VoidReason::ValidTooLong);
+        }
+        let used = self.used.entry((transaction.sender, transaction.session)).or_default();
+        let number: Number = transaction.number;
+        let low = (0..).find(|low| !used.contains(low)).unwrap_or(0);
+        let number = number.get();
+        if number < low {
+            return Err(VoidReason::NumberBelowWindow);
+        }
+        if number - low >= u64::from(parameters.session_window) {
+            return Err(VoidReason::NumberAboveWindow);
+        }
+        if used.insert(number) { Ok(()) } else { Err(VoidReason::NumberUsed) }
+    }
+
+    fn run(&mut self, signed: &SignedTransaction, place: (u64, u32)) -> TransactionResult {
+        let failed = |reason, operation, output: &[OperationOutput]| TransactionResult::Failed {
+            reason,
+            operation,
+            output: OperationOutput::list_to_bytes(output),
+        };
+        let Ok(Operations(operations)) = Operations::from_payload(&signed.transaction.payload) else {
+            return failed(FailReason::Malformed, 0, &[]);
+        };
+        let before = (self.values.clone(), self.topics.clone());
+        let mut outputs = Vec::new();
+        for (index, operation) in (0u32..).zip(operations) {
+            match self.apply(operation, place) {
+                Ok(output) => outputs.push(output),
+                Err((reason, found)) => {
+                    (self.values, self.topics) = before;
+                    return failed(reason, index, &[OperationOutput::Value(found)]);
+                }
+            }
+        }
+        TransactionResult::Committed { output: OperationOutput::list_to_bytes(&outputs) }
+    }
+
+    fn apply(
+        &mut self,
+        operation: Operation,
+        (height, index): (u64, u32),
+    ) -> Result<OperationOutput, (FailReason, Option<StoredValue>)> {
+        let set = |values: &mut BTreeMap<Vec<u8>, StoredValue>, key, value| OperationOutput::Done {
+            existed: values.insert(key, StoredValue { value, height, index }).is_some(),
+        };
+        Ok(match operation {
+            Operation::Put { key, value } => set(&mut self.values, key, value),
+            Operation::Delete { key } => OperationOutput::Done { existed: self.values.remove(&key).is_some() },
+            Operation::Get { key } => OperationOutput::Value(self.values.get(&key).cloned()),
+            Operation::Cas { key, expected, value } => {
+                let found = self.values.get(&key);
+                if found.map(|stored| &stored.value) != expected.as_ref() {
+                    return Err((FailReason::CasMismatch, found.cloned()));
+                }
+                set(&mut self.values, key, value)
+            }
+            Operation::PutIfAbsent { key, value } => {
+                if let Some(found) = self.values.get(&key) {
+                    return Err((FailReason::KeyExists, Some(found.clone())));
+                }
+                set(&mut self.values, key, value)
+            }
+            Operation::Append { topic, entry: _ } => {
+                let length = self.topics.entry(topic).or_default();
+                *length += 1;
+                OperationOutput::Appended { index: *length - 1 }
+            }
+        })
+    }
+
+    /// The state after the block, key by key.
+    fn same_state(&self, block: &ExecutedBlock) -> Result<(), Violation> {
+        let height = block.header.height;
+        let held = block.state.kv_list(b"", None, usize::MAX);
+        let same = held.len() == self.values.len()
+            && held.iter().zip(&self.values).all(|(held, model)| (&held.0, &held.1) == model);
+        let topic = |(topic, length): (&Vec<u8>, &u64)| {
+            block.state.topic(topic).is_some_and(|leaf| leaf.length == *length)
+        };
+        if same && self.topics.iter().all(topic) {
+            return Ok(());
+        }
+        let what = format!("after {height} the state has {held:?}, the model {:?}", self.values);
+        Err(Violation { property: "S11 reference ledger", what })
+    }
+}

@@ -1,0 +1,229 @@
+//! What a seed draws: a configuration that switches whole classes of faults on or off, so that some runs see one alone
+//! (swarm testing: Groce et al., ISSTA 2012).
+
+use crate::adversary::BEHAVIOURS;
+use crate::clients::Workload;
+use crate::cluster::DiskFault;
+use crate::link::LinkFaults;
+use crate::random::Random;
+use quorate_types::{Parameters, ReplicaId};
+
+/// How a member's disks betray it. It counts as faulty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Betrayal {
+    /// Something happens to them while the process is down.
+    Damage(DiskFault),
+    /// Syncs succeed and keep nothing.
+    LyingSync,
+}
+
+/// What a seed drew.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    pub n: u16,
+    pub parameters: Parameters,
+    pub faults: LinkFaults,
+    /// Of a thousand steps of 20 ms, so many crash a replica.
+    pub crashes: u64,
+    /// Of a thousand steps in which some member is in a view change, so many crash one.
+    pub hunts: u64,
+    /// Of a thousand steps, so many change the partition.
+    pub partitions: u64,
+    /// Of a thousand steps, so many clog a link for up to five seconds.
+    pub clogs: u64,
+    /// Of a thousand steps, so many stop a process for up to three timeouts.
+    pub pauses: u64,
+    /// Of a thousand steps, so many change a wall clock.
+    pub clock_jumps: u64,
+    /// How fast each member's monotonic clock runs, in thousandths.
+    pub clock_rates: Vec<u64>,
+    /// How long each member's log takes to sync, in microseconds.
+    pub syncs: Vec<u64>,
+    /// Of a thousand steps, so many make a sync fail.
+    pub sync_failures: u64,
+    /// Of a thousand steps, so many fill a disk.
+    pub full_disks: u64,
+    pub workload: Workload,
+    /// How long faults last, in steps of 20 ms.
+    pub steps: u64,
+    /// Members that lie from beginning to end, each with its ways (docs/assurance.md).
+    pub liars: Vec<(ReplicaId, Vec<u16>)>,
+    /// Members whose disks betray them.
+    pub betrayed: Vec<(ReplicaId, Betrayal)>,
+    /// Members that stay down in the healing phase; with the faulty ones, at most as many as may fail.
+    pub dead: Vec<ReplicaId>,
+    /// More members lie than may fail: nothing is promised but that nobody panics, and that whoever broke the ledger has
+    /// left proof.
+    pub beyond_budget: bool,
+    /// Nothing goes wrong.
+    pub calm: bool,
+}
+
+/// A thing of a class of faults that is on in so many of a thousand seeds.
+fn on(random: &mut Random, chance: u64, most: u64) -> u64 {
+    if random.permille(chance) { random.below(most) } else { 0 }
+}
+
+impl Draw {
+    /// Whether anything goes wrong at all.
+    pub fn has_faults(&self) -> bool {
+        !self.calm
+    }
+
+    /// The configuration of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0xD1AF);
+        let random = &mut random;
+        let n = u16::try_from(if random.permille(60) { random.between(8, 13) } else { random.between(4, 7) });
+        let n = n.unwrap_or(4);
+        let f = usize::from((n - 1) / 3);
+        let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
+        if random.permille(20) {
+            return Self::calm(random, n);
+        }
+        let beyond_budget = random.permille(20);
+        let (liars, betrayed, dead) = faulty(random, n, if beyond_budget { usize::from(n) - 1 } else { f }, f);
+        Self {
+            n,
+            parameters: parameters(random),
+            faults: network(random),
+            crashes: on(random, 700, 25),
+            hunts: on(random, 500, 200),
+            partitions: on(random, 500, 20),
+            clogs: on(random, 250, 20),
+            pauses: on(random, 300, 15),
+            clock_jumps: on(random, 300, 20),
+            clock_rates: drawn(random, 200, &members, |random| random.between(500, 2_000), 1_000),
+            syncs: drawn(random, 300, &members, |random| random.between(100, 40_000), 300),
+            sync_failures: on(random, 150, 8),
+            full_disks: on(random, 150, 8),
+            workload: workload(random),
+            steps: random.between(150, 700) / (1 + u64::from(n > 7)),
+            liars,
+            betrayed,
+            dead,
+            beyond_budget,
+            calm: false,
+        }
+    }
+
+    /// No fault of any class: whatever happens is ours.
+    fn calm(random: &mut Random, n: u16) -> Self {
+        let members = usize::from(n);
+        Self {
+            n,
+            parameters: Parameters { view_timeout_ms: 1_000, view_timeout_max_ms: 8_000, ..parameters(random) },
+            faults: LinkFaults { min_delay: 100, jitter: 2_000, ..LinkFaults::default() },
+            crashes: 0,
+            hunts: 0,
+            partitions: 0,
+            clogs: 0,
+            pauses: 0,
+            clock_jumps: 0,
+            clock_rates: vec![1_000; members],
+            syncs: vec![300; members],
+            sync_failures: 0,
+            full_disks: 0,
+            workload: workload(random),
+            steps: random.between(100, 300),
+            liars: Vec::new(),
+            betrayed: Vec::new(),
+            dead: Vec::new(),
+            beyond_budget: false,
+            calm: true,
+        }
+    }
+}
+
+/// One number for each member, if the class is on, else the usual one.
+fn drawn(
+    random: &mut Random,
+    chance: u64,
+    members: &[ReplicaId],
+    draw: impl Fn(&mut Random) -> u64,
+    usual: u64,
+) -> Vec<u64> {
+    let is_on = random.permille(chance);
+    members.iter().map(|_| if is_on { draw(random) } else { usual }).collect()
+}
+
+/// Small constants, so that windows fill, checkpoints pass and queues overflow within a run.
+fn parameters(random: &mut Random) -> Parameters {
+    let checkpoint_every = random.pick(&[2, 4, 8, 16]);
+    let window = checkpoint_every * random.between(2, 3);
+    let view_timeout_ms = random.pick(&[200, 400, 1_000]);
+    Parameters {
+        checkpoint_every,
+        window,
+        depth: random.between(1, window.min(8)),
+        block_max_transactions: u32::try_from(random.pick(&[1, 1, 2, 8, 100])).unwrap_or(100),
+        session_window: u32::try_from(random.pick(&[1, 4, 16, 64, 64, 64])).unwrap_or(64),
+        view_timeout_ms,
+        view_timeout_max_ms: view_timeout_ms * 8,
+        ..Parameters::default()
+    }
+}
+
+fn network(random: &mut Random) -> LinkFaults {
+    LinkFaults {
+        min_delay: 100 + on(random, 800, 2_000),
+        jitter: 500 + on(random, 600, 60_000),
+        loss: on(random, 500, 300),
+        duplicates: on(random, 500, 500),
+        stragglers: on(random, 400, 100),
+        replays: on(random, 300, 50),
+        capacity: if random.permille(200) { Some(random.between(2, 20)) } else { None },
+        ..LinkFaults::default()
+    }
+}
+
+fn workload(random: &mut Random) -> Workload {
+    Workload {
+        clients: usize::try_from(random.between(1, 6)).unwrap_or(1),
+        under_way: usize::try_from(random.between(1, 10)).unwrap_or(1),
+        starts: random.pick(&[50, 500, 1_000, 1_000]),
+        burst: random.permille(150),
+        keys: random.pick(&[1, 4, 64]),
+        value_bytes: usize::try_from(random.pick(&[0, 0, 0, 2_000])).unwrap_or(0),
+        rivals: on(random, 300, 200),
+        copies: on(random, 300, 300),
+        nonsense: on(random, 200, 100),
+    }
+}
+
+type Faulty = (Vec<(ReplicaId, Vec<u16>)>, Vec<(ReplicaId, Betrayal)>, Vec<ReplicaId>);
+
+/// Liars, members with disks that betray them, and members that stay dead: at most `f` together, unless there may be more
+/// liars.
+fn faulty(random: &mut Random, n: u16, most_liars: usize, f: usize) -> Faulty {
+    let mut members: Vec<ReplicaId> = ReplicaId::all(n).collect();
+    for at in (1..members.len()).rev() {
+        members.swap(at, random.index(at + 1));
+    }
+    let beyond = most_liars > f;
+    let lying = if beyond {
+        f + 1 + random.index(most_liars - f)
+    } else if random.permille(580) {
+        1 + random.index(f)
+    } else {
+        0
+    };
+    let liars: Vec<ReplicaId> = members.drain(..lying).collect();
+    let ways = |random: &mut Random| -> Vec<u16> {
+        let count = random.between(1, 3);
+        (0..count).map(|_| BEHAVIOURS[random.index(BEHAVIOURS.len())].0).collect()
+    };
+    let liars: Vec<_> = liars.into_iter().map(|liar| (liar, ways(random))).collect();
+    let left = f.saturating_sub(lying);
+    let betrayals = [
+        Betrayal::LyingSync,
+        Betrayal::Damage(DiskFault::Lost),
+        Betrayal::Damage(DiskFault::Old),
+        Betrayal::Damage(DiskFault::LogBit),
+        Betrayal::Damage(DiskFault::BlockBit),
+    ];
+    let bad = if left > 0 && random.permille(300) { 1 + random.index(left) } else { 0 };
+    let betrayed: Vec<_> = members.drain(..bad).map(|member| (member, random.pick(&betrayals))).collect();
+    let dead = if random.permille(500) { members.drain(..left - bad).collect() } else { Vec::new() };
+    (liars, betrayed, dead)
+}
