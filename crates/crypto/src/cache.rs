@@ -20,13 +20,16 @@ struct Generations {
 }
 
 impl Cache {
-    /// A cache that remembers between `per_generation` and twice as many signatures.
+    /// A cache that remembers between `per_generation` and twice as many signatures; none at all if that is zero.
     pub fn new(per_generation: usize) -> Self {
-        Self { per_generation: per_generation.max(1), generations: Mutex::default() }
+        Self { per_generation, generations: Mutex::default() }
     }
 
     /// Checks the claims that are not known to be valid, remembers those that are. One verdict for each, in order.
     pub fn verify(&self, verifier: &dyn Verifier, claims: Vec<Claim>) -> Vec<bool> {
+        if self.per_generation == 0 {
+            return verifier.verify(&claims);
+        }
         let keys: Vec<Digest> = claims.iter().map(Self::key).collect();
         let mut verdicts = {
             let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);

@@ -438,7 +438,10 @@ impl Attested for Record {
         Ok(match self {
             Record::Anchor { epoch, view, active, base, stable } => {
                 claims.base_proof(&base)?;
-                claims.base_proof(&stable)?;
+                if let BaseProof::Checkpoint(certificate) = &stable {
+                    // Any certified block may be stable during a transfer (T1).
+                    claims.block_certificate(certificate)?;
+                }
                 CheckedRecord::Anchor { epoch, view, active, base, stable }
             }
             Record::Proposal(proposal) => {
@@ -472,7 +475,7 @@ impl Attested for Record {
                 CheckedRecord::Base(certificate)
             }
             Record::Stable(certificate) => {
-                claims.checkpoint(&certificate)?;
+                claims.block_certificate(&certificate)?;
                 CheckedRecord::Stable(certificate)
             }
         })

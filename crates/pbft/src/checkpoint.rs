@@ -164,7 +164,7 @@ impl<S: Signer> Replica<S> {
         self.checkpoints.beyond.retain(|_, other| *other > end);
         if self.executed < seq {
             self.start_catching_up(seq, out);
-            self.drop_passed_slots();
+            self.drop_overtaken_slots();
         }
         self.next_proposal = self.next_proposal.max(seq.next());
         self.window_moved = true;
@@ -172,22 +172,30 @@ impl<S: Signer> Replica<S> {
 
     /// K2, K3: stable when own state is durably there; the certificate is recorded before anything is forgotten.
     pub(crate) fn update_stable(&mut self, out: &mut Outbox) {
-        let seq = self.base.base();
-        if seq <= self.stable.base() || self.executed < seq || self.halted {
-            return;
-        }
-        if self.durable < seq && !mutant("m19") {
-            return;
-        }
-        let BaseProof::Checkpoint(certificate) = &self.base else { return };
-        if self.headers.get(&seq) != Some(&certificate.header) {
-            return;
-        }
+        let Some(certificate) = self.next_stable() else { return };
+        let seq = certificate.height;
         out.record(Record::Stable(certificate.clone()));
         out.push(Effect::Certified(certificate.clone()));
-        self.stable = self.base.clone();
+        self.stable = BaseProof::Checkpoint(certificate);
         out.report(Report::CheckpointStable { seq });
         self.truncate(seq, out);
+    }
+
+    /// The proven checkpoint, once it is executed. During a transfer towards it any certified block on the way will do,
+    /// since nobody votes below base: a long transfer must not keep all that it passes in memory and in the log (T1).
+    fn next_stable(&self) -> Option<BlockCertificate> {
+        if self.halted {
+            return None;
+        }
+        let reached = if mutant("m19") { self.executed } else { self.durable.min(self.executed) };
+        let certificate = match &self.base {
+            BaseProof::Checkpoint(certificate) if certificate.height <= self.executed => certificate,
+            _ => self.attestations.certificates.range(..=reached).next_back()?.1,
+        };
+        let seq = certificate.height;
+        let held = self.headers.get(&seq) == Some(&certificate.header);
+        (held && seq > self.stable.base() && seq <= reached && seq <= self.base.base())
+            .then(|| certificate.clone())
     }
 
     /// K3: forgets what is at or below the stable checkpoint, in memory and in the log.

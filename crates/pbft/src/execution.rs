@@ -75,21 +75,15 @@ impl<S: Signer> Replica<S> {
         if seq.is_checkpoint(self.config.parameters.checkpoint_every) {
             out.push(Effect::MakeDurable { seq });
         }
-        self.drop_passed_slots();
         Verdict::Accepted
     }
 
-    /// T1: what a transfer has executed below a proven checkpoint is in the block store, and nobody votes on it any more.
-    /// The stable checkpoint moves only when the whole way is done. Slots that a later proven checkpoint has overtaken come
-    /// again as blocks, when it is their turn: kept, they would pile up for as long as the transfer lasts.
-    pub(crate) fn drop_passed_slots(&mut self) {
-        if !self.catching_up {
-            return;
-        }
+    /// T1: slots that a later proven checkpoint has overtaken come again as blocks, when it is their turn: kept, they would
+    /// pile up for as long as the transfer lasts.
+    pub(crate) fn drop_overtaken_slots(&mut self) {
         let base = self.base.base();
-        let done = self.executed.min(base);
         let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64).max(self.delivered);
-        self.slots.retain(|seq, _| *seq > done && (*seq <= near || *seq > base));
+        self.slots.retain(|seq, _| *seq <= near || *seq > base);
     }
 
     /// C2: a request leaves custody when it is in an executed block, its number is used, or it expired.

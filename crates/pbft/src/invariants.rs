@@ -40,7 +40,8 @@ impl<S: Signer> Replica<S> {
         let window = usize::try_from(self.config.parameters.window).unwrap_or(usize::MAX);
         let every = usize::try_from(self.config.parameters.checkpoint_every).unwrap_or(usize::MAX);
         let n = usize::from(self.n());
-        let held = 3 * window + 2 * limits::FETCH_BLOCKS;
+        // Above stable: a window of votes, blocks of a transfer, and the way to the last certified block behind it.
+        let held = 6 * window + 2 * limits::FETCH_BLOCKS;
         let attests = self.attestations.tallies.values().map(std::collections::BTreeMap::len).max().unwrap_or(0);
         [
             ("slots", self.slots.len(), held),

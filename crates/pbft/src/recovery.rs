@@ -59,7 +59,7 @@ impl<S: Signer> Replica<S> {
         self.mark_floor = self.highest_certificate();
         self.next_proposal = self.highest_proposed().max(self.base.base()).next();
         self.catching_up = self.base.base() > self.executed;
-        self.drop_passed_slots();
+        self.drop_overtaken_slots();
         self.greet(now, out);
     }
 
@@ -172,8 +172,9 @@ impl<S: Signer> Replica<S> {
 
     fn replay_stable(&mut self, certificate: BlockCertificate) {
         let seq = certificate.height;
+        let proven = certificate.kind == quorate_types::CertificateKind::Checkpoint;
         self.stable = BaseProof::Checkpoint(certificate);
-        if self.base.base() < seq {
+        if self.base.base() < seq && proven {
             self.base = self.stable.clone();
         }
         self.slots.retain(|other, _| *other > seq);

@@ -444,8 +444,7 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn slot_mut(&mut self, seq: Seq) -> Option<&mut Slot> {
         let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64);
         let transferred = seq <= self.base.base() && seq > near;
-        let passed = self.catching_up && seq <= self.executed.min(self.base.base());
-        if seq <= self.stable.base() || seq > self.window_end() || transferred || passed {
+        if seq <= self.stable.base() || seq > self.window_end() || transferred {
             return None;
         }
         Some(self.slots.entry(seq).or_default())

@@ -74,7 +74,7 @@ impl Draw {
     pub fn of(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xD1AF);
         let random = &mut random;
-        let n = u16::try_from(if random.permille(60) { random.between(8, 13) } else { random.between(4, 7) });
+        let n = u16::try_from(if random.permille(40) { random.between(8, 13) } else { random.between(4, 7) });
         let n = n.unwrap_or(4);
         let f = usize::from((n - 1) / 3);
         let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
@@ -88,7 +88,7 @@ impl Draw {
             parameters: parameters(random),
             faults: network(random),
             crashes: on(random, 700, 25),
-            hunts: on(random, 500, 200),
+            hunts: on(random, 500, 100),
             partitions: on(random, 500, 20),
             clogs: on(random, 250, 20),
             pauses: on(random, 300, 15),
@@ -167,7 +167,7 @@ fn parameters(random: &mut Random) -> Parameters {
 fn network(random: &mut Random) -> LinkFaults {
     LinkFaults {
         min_delay: 100 + on(random, 800, 2_000),
-        jitter: 500 + on(random, 600, 60_000),
+        jitter: 500 + on(random, 600, 40_000),
         loss: on(random, 500, 300),
         duplicates: on(random, 500, 500),
         stragglers: on(random, 400, 100),
@@ -181,7 +181,7 @@ fn workload(random: &mut Random) -> Workload {
     Workload {
         clients: usize::try_from(random.between(1, 6)).unwrap_or(1),
         under_way: usize::try_from(random.between(1, 10)).unwrap_or(1),
-        starts: random.pick(&[50, 500, 1_000, 1_000]),
+        starts: random.pick(&[100, 500, 1_000, 1_000]),
         burst: random.permille(150),
         keys: random.pick(&[1, 4, 64]),
         value_bytes: usize::try_from(random.pick(&[0, 0, 0, 2_000])).unwrap_or(0),
