@@ -9,6 +9,7 @@ use quorate_ledger::{ExecutedBlock, Snapshot};
 use quorate_pbft::{
     Config, Execution, Ignored, Input, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict,
 };
+use quorate_types::probes::hit;
 use quorate_types::{
     BlockCertificate, CertifiedBlock, ErrorCode, Message, Monotonic, Notice, Now, ReplicaId, Seq,
     TransactionId, limits,
@@ -214,6 +215,7 @@ impl<S: Signer> Host<S> {
         let code = self.state.session_check(&transaction.signed().transaction, now.wall).error_code()?;
         // A used number may be used by this very transaction, or by another one whose receipt ends the question.
         if let Some(found) = self.recent.by_number(&number_of(transaction)) {
+            hit("an answer comes from what was executed before");
             return match found {
                 Some(outcome) if outcome.id == transaction.id() => Some(Answer::Outcome(outcome)),
                 Some(outcome) => Some(Answer::Superseded(outcome)),

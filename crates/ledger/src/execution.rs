@@ -61,7 +61,12 @@ impl<'a> BlockExecution<'a> {
     /// Executes the next transaction. Total.
     pub(crate) fn transaction(&mut self, id: TransactionId, signed: &SignedTransaction) {
         let result = match self.consume(signed) {
-            Err(reason) => TransactionResult::Void { reason },
+            Err(reason) => {
+                if matches!(reason, VoidReason::NumberUsed | VoidReason::NumberBelowWindow) {
+                    quorate_types::probes::hit("a transaction is included twice");
+                }
+                TransactionResult::Void { reason }
+            }
             Ok(()) => self.run(id, signed),
         };
         self.results.push(result);

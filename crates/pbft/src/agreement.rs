@@ -6,6 +6,7 @@ use crate::slot::{Offer, Tallied, Vote, tally};
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{HashedBatch, Signer, null_batch_digest};
 use quorate_types::mutants::mutant;
+use quorate_types::probes::hit;
 use quorate_types::{
     CommitCertificate, Digest, Message, Now, Proposal, Record, ReplicaId, Seq, SignedStatement, Statement,
     StatementKind, Suspicion, View,
@@ -214,6 +215,9 @@ impl<S: Signer> Replica<S> {
         }
         match self.count_vote(&signed) {
             Tallied::Counted => {
+                if self.slots.get(&seq).is_some_and(|slot| slot.offers.is_empty()) {
+                    hit("a PREPARE comes before its proposal");
+                }
                 self.advance(seq, out);
                 Verdict::Accepted
             }
@@ -361,6 +365,9 @@ impl<S: Signer> Replica<S> {
         }
         // The body decides, if it has yet to come (V9).
         self.advance(seq, out);
+        if self.slots.get(&seq).is_some_and(|slot| slot.decided.is_some()) {
+            hit("a commit certificate decides");
+        }
         Verdict::Accepted
     }
 

@@ -4,6 +4,7 @@ use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::slot::Offer;
 use quorate_crypto::{HashedBatch, Signer};
+use quorate_types::probes::hit;
 use quorate_types::{LedgerTime, Message, Now, Proposal, Seq, Statement};
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn propose(&mut self, now: Now, out: &mut Outbox) {
         // Blocks of a later view may have come before its NEW-VIEW: slots that are decided need no proposal.
         self.next_proposal = self.next_proposal.max(self.delivered.next());
+        if self.is_primary() && self.active && self.next_proposal > self.window_end() && self.custody.has_ready() {
+            hit("the window is full");
+        }
         while self.may_propose() && self.custody.has_ready() {
             let seq = self.next_proposal;
             let parameters = &self.config.parameters;

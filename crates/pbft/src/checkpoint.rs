@@ -5,6 +5,7 @@ use crate::replica::Replica;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::Signer;
 use quorate_types::mutants::mutant;
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, CertificateKind, Digest, Message, Proposal, Record, ReplicaId, Seq,
     Signature, SignedStatement, Statement,
@@ -163,6 +164,7 @@ impl<S: Signer> Replica<S> {
         let end = self.window_end();
         self.checkpoints.beyond.retain(|_, other| *other > end);
         if self.executed < seq {
+            hit("a checkpoint is adopted without execution");
             self.start_catching_up(seq, out);
             self.drop_overtaken_slots();
         }
@@ -174,6 +176,9 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn update_stable(&mut self, out: &mut Outbox) {
         let Some(certificate) = self.next_stable() else { return };
         let seq = certificate.height;
+        if seq < self.base.base() {
+            hit("a checkpoint on the way of a transfer is stable");
+        }
         out.record(Record::Stable(certificate.clone()));
         out.push(Effect::Certified(certificate.clone()));
         self.stable = BaseProof::Checkpoint(certificate);

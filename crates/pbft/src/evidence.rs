@@ -4,6 +4,7 @@ use crate::outbox::{Outbox, Report};
 use crate::replica::Replica;
 use crate::verdict::{Evidence, Ignored, Verdict};
 use quorate_crypto::Signer;
+use quorate_types::probes::hit;
 use quorate_types::{Message, SignedStatement, Statement, Suspicion};
 
 /// Whether two statements of one signer and epoch contradict each other.
@@ -33,6 +34,7 @@ impl<S: Signer> Replica<S> {
         let culprit = evidence.culprit();
         if !matches!(self.condemned.get(&culprit), Some(Evidence::Contradiction(_))) {
             self.condemned.insert(culprit, evidence.clone());
+            hit("two statements contradict each other");
             out.report(Report::EvidenceFound(evidence.clone()));
             out.broadcast(Message::Evidence(Box::new(pair)));
         }

@@ -83,7 +83,11 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn drop_overtaken_slots(&mut self) {
         let base = self.base.base();
         let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64).max(self.delivered);
+        let before = self.slots.len();
         self.slots.retain(|seq, _| *seq <= near || *seq > base);
+        if self.slots.len() < before {
+            quorate_types::probes::hit("overtaken slots are dropped");
+        }
     }
 
     /// C2: a request leaves custody when it is in an executed block, its number is used, or it expired.

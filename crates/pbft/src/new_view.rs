@@ -2,6 +2,7 @@
 
 use quorate_crypto::null_batch_digest;
 use quorate_types::mutants::mutant;
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, CertificateKind, Digest, Epoch, Members, Parameters, PreparedCertificate, ReplicaId, Seq,
     Statement, View, ViewChange,
@@ -68,6 +69,9 @@ pub(crate) fn conclude(view_changes: &[Arc<ViewChange>]) -> Conclusion {
         if entry.seq > min.base() {
             let best = highest.entry(entry.seq).or_insert((entry.view, entry.digest));
             if (entry.view > best.0) != mutant("m2") {
+                if entry.digest != best.1 {
+                    hit("a slot of O is chosen among two views");
+                }
                 *best = (entry.view, entry.digest);
             }
         }

@@ -3,6 +3,7 @@
 use crate::verdict::Evidence;
 use quorate_crypto::HashedBatch;
 use quorate_types::mutants::mutant;
+use quorate_types::probes::hit;
 use quorate_types::{BlockCertificate, Digest, Message, Record, ReplicaId, Seq, Suspicion, View};
 use std::sync::Arc;
 
@@ -136,6 +137,9 @@ pub trait Log {
 pub fn release<L: Log>(log: &mut L, outboxes: Vec<Outbox>) -> Result<Vec<Effect>, L::Error> {
     let mut effects = Vec::new();
     let mut unsynced = false;
+    if outboxes.iter().filter(|outbox| outbox.needs_sync()).count() > 1 {
+        hit("one sync serves several turns");
+    }
     for outbox in outboxes {
         if let Some(records) = outbox.compaction {
             log.compact(&records)?;

@@ -7,6 +7,7 @@ use crate::replica::Replica;
 use crate::timers::Timer;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedRecord, HashedBatch, Signer};
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, Digest, Hello, HelloReply, Message, NewView, Notice, Now, Record, ReplicaId,
     Seq, SignedStatement, Statement, StatementKind, View,
@@ -271,6 +272,7 @@ impl<S: Signer> Replica<S> {
         }
         if shown().any(|signed| self.has_forgotten(signed)) {
             self.learner = true;
+            hit("a replica finds out that it forgot");
             self.timers.cancel(Timer::Hello);
             out.report(Report::Amnesia);
             return Verdict::Accepted;
@@ -330,6 +332,7 @@ impl<S: Signer> Replica<S> {
                 if let Some(own) = self.pledges.vote(*seq, kind)
                     && own.statement.view() == Some(self.view)
                 {
+                    hit("a vote is sent again after a restart");
                     out.broadcast(Message::Vote(own.clone()));
                 }
             }

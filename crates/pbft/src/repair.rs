@@ -7,6 +7,7 @@ use crate::slot::{Slot, bit, bitmap};
 use crate::timers::Timer;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedMessage, Signer};
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq,
     SignedStatement, SlotStatus, Statement, StatementKind, Status, View, limits,
@@ -413,6 +414,7 @@ impl<S: Signer> Replica<S> {
         }
         if queue.len() >= limits::FUTURE_MESSAGES_PER_PEER {
             queue.pop_front();
+            hit("a message of the future is dropped");
         }
         queue.push_back(message);
         Verdict::Ignored(Ignored::TooFarAhead)
@@ -422,6 +424,7 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn replay_buffered(&mut self, now: Now, out: &mut Outbox) {
         for (from, messages) in std::mem::take(&mut self.peers.future) {
             for message in messages {
+                hit("a message of the future is taken up again");
                 let _ = match message {
                     CheckedMessage::Proposal { pre_prepare, batch } => {
                         self.on_proposal(now, from, pre_prepare, batch, out)

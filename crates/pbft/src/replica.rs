@@ -435,6 +435,7 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn halt(&mut self, report: Report, out: &mut Outbox) {
         if !self.halted {
             self.halted = true;
+            quorate_types::probes::hit("a replica stops for ever");
             out.report(report);
         }
     }

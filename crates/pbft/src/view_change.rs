@@ -8,6 +8,7 @@ use crate::timers::Timer;
 use crate::verdict::{Evidence, Ignored, Verdict};
 use quorate_crypto::{Signer, base_proof_digest, null_batch_digest, prepared_set_digest, view_change_digest};
 use quorate_types::mutants::mutant;
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, NewView, Notice, Now, Record, ReplicaId, Seq, SignedStatement,
     Statement, StatementKind, Suspicion, View, ViewChange,
@@ -47,6 +48,7 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn withdraw_suspicion(&mut self, out: &mut Outbox) {
         if self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Misbehaviour) {
             self.suspicion = None;
+            hit("a suspicion is withdrawn");
             out.report(Report::SuspicionWithdrawn { view: self.view });
             out.broadcast(Message::Notice(Notice::Status(self.own_status())));
         }
@@ -164,6 +166,13 @@ impl<S: Signer> Replica<S> {
         reason: ViewChangeReason,
         out: &mut Outbox,
     ) {
+        match reason {
+            ViewChangeReason::Joined => hit("a view change is joined"),
+            ViewChangeReason::Abdication if self.config.members.primary(self.view) == self.me() => {
+                hit("a restarted primary abdicates");
+            }
+            _ => {}
+        }
         self.view = to;
         self.active = false;
         self.suspicion = None;
@@ -271,6 +280,12 @@ impl<S: Signer> Replica<S> {
         }
         if !mutant("m11") {
             self.timeout = (self.timeout * 2).min(self.config.parameters.view_timeout_max());
+            if self.timeout >= self.config.parameters.view_timeout() * 8 {
+                hit("a timeout is eight times the first");
+            }
+            if self.timeout == self.config.parameters.view_timeout_max() {
+                hit("a timeout is at its cap");
+            }
         }
         self.start_view_change(now, self.view.next(), ViewChangeReason::Timeout, out);
     }
@@ -302,6 +317,7 @@ impl<S: Signer> Replica<S> {
     fn fetch_for_new_view(&mut self, missing: Vec<(Seq, Digest)>, out: &mut Outbox) {
         for (seq, digest) in missing {
             if self.view_changes.wanted_bodies.insert(seq, digest) != Some(digest) {
+                hit("a new primary fetches a body");
                 out.broadcast(Message::Notice(Notice::Fetch(Fetch::Body { seq, digest })));
             }
         }
@@ -411,12 +427,14 @@ impl<S: Signer> Replica<S> {
             let fetch = Fetch::ViewChange { sender, digest };
             out.send(new_view.statement.signer, Message::Notice(Notice::Fetch(fetch)));
         }
+        hit("a NEW-VIEW waits for its VIEW-CHANGEs");
         self.view_changes.pending = Some(new_view);
         Verdict::Accepted
     }
 
     /// The view is open: record the NEW-VIEW, adopt base and O, then PREPARE each slot whose body is held (V8).
     fn enter_view(&mut self, now: Now, new_view: Arc<NewView>, conclusion: &Conclusion, out: &mut Outbox) {
+        self.note_adoption(conclusion);
         self.view = new_view.view();
         self.active = true;
         self.suspicion = None;
@@ -453,6 +471,22 @@ impl<S: Signer> Replica<S> {
             }
         }
         self.replay_buffered(now, out);
+    }
+
+    /// Where a NEW-VIEW finds this replica.
+    fn note_adoption(&self, conclusion: &Conclusion) {
+        if conclusion.proposals.contains(&null_batch_digest()) {
+            hit("a NEW-VIEW has a null slot");
+        }
+        if conclusion.min.base() > self.executed {
+            hit("a NEW-VIEW is adopted while behind");
+        }
+        if conclusion.min.base() < self.executed {
+            hit("a NEW-VIEW is adopted while ahead");
+        }
+        if self.catching_up {
+            hit("a NEW-VIEW is adopted during a transfer");
+        }
     }
 
     /// The mistake m23: what O names is executed, executed or not.

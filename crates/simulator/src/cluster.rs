@@ -70,7 +70,9 @@ pub enum CrashPoint {
 /// Something that a scenario records.
 #[derive(Clone, Debug)]
 pub enum Told {
-    Sent { from: ReplicaId, message: Message },
+    Sent { from: ReplicaId, to: ReplicaId, message: Message },
+    Crashed { member: ReplicaId },
+    Started { member: ReplicaId },
     Executed { member: ReplicaId, height: u64, digest: quorate_types::Digest },
 }
 
@@ -207,6 +209,9 @@ impl Cluster {
         if let Some(process) = &node.process {
             self.checkers.agreement.restarted(member, &process.blocks);
         }
+        if let Some(story) = &mut self.story {
+            story.push(Told::Started { member });
+        }
         self.enqueue(member, outbox);
         for peer in ReplicaId::all(self.members.count()).filter(|peer| *peer != member) {
             if self.is_up(peer) {
@@ -223,6 +228,9 @@ impl Cluster {
         let node = &mut self.nodes[member.index()];
         if node.process.take().is_none() {
             return;
+        }
+        if let Some(story) = &mut self.story {
+            story.push(Told::Crashed { member });
         }
         let random = &mut self.random;
         for disk in [&node.disks.log, &node.disks.blocks] {

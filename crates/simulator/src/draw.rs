@@ -44,8 +44,10 @@ pub struct Draw {
     /// Of a thousand steps, so many fill a disk.
     pub full_disks: u64,
     pub workload: Workload,
-    /// How long faults last, in steps of 20 ms.
+    /// How long faults last at most, in steps of 20 ms.
     pub steps: u64,
+    /// Faults end earlier once so many blocks are agreed on.
+    pub blocks: u64,
     /// Members that lie from beginning to end, each with its ways (docs/assurance.md).
     pub liars: Vec<(ReplicaId, Vec<u16>)>,
     /// Members whose disks betray them.
@@ -98,7 +100,8 @@ impl Draw {
             sync_failures: on(random, 150, 8),
             full_disks: on(random, 150, 8),
             workload: workload(random),
-            steps: random.between(150, 700) / (1 + u64::from(n > 7)),
+            steps: random.between(300, 1_500) / (1 + u64::from(n > 7)),
+            blocks: random.between(105, 220),
             liars,
             betrayed,
             dead,
@@ -126,6 +129,7 @@ impl Draw {
             full_disks: 0,
             workload: workload(random),
             steps: random.between(100, 300),
+            blocks: u64::MAX,
             liars: Vec::new(),
             betrayed: Vec::new(),
             dead: Vec::new(),
@@ -211,7 +215,12 @@ fn faulty(random: &mut Random, n: u16, most_liars: usize, f: usize) -> Faulty {
     let liars: Vec<ReplicaId> = members.drain(..lying).collect();
     let ways = |random: &mut Random| -> Vec<u16> {
         let count = random.between(1, 3);
-        (0..count).map(|_| BEHAVIOURS[random.index(BEHAVIOURS.len())].0).collect()
+        let mut ways: Vec<u16> = (0..count).map(|_| BEHAVIOURS[random.index(BEHAVIOURS.len())].0).collect();
+        if beyond && random.permille(700) {
+            // Together these split the honest, if there are enough of them.
+            ways.extend([1, 3, 4, 5]);
+        }
+        ways
     };
     let liars: Vec<_> = liars.into_iter().map(|liar| (liar, ways(random))).collect();
     let left = f.saturating_sub(lying);

@@ -20,7 +20,11 @@ mod replica;
 pub mod scenario;
 mod scheme;
 pub mod seed;
+mod shrink;
+mod story;
 
 pub use cluster::{Cluster, Setup};
 pub use random::Random;
-pub use seed::{Failure, Report, run_seed};
+pub use seed::{Failure, Report, run_draw, run_seed};
+pub use shrink::shrink;
+pub use story::story;

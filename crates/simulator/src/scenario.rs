@@ -375,10 +375,11 @@ impl Runner {
                 Told::Executed { member, height, digest } => {
                     format!("{member} executes {height} {}", self.name(digest))
                 }
-                Told::Sent { from, message } => match self.said(from, &message) {
+                Told::Sent { from, to: _, message } => match self.said(from, &message) {
                     Some(line) if self.told.insert(line.clone()) => line,
                     _ => continue,
                 },
+                Told::Crashed { .. } | Told::Started { .. } => continue,
             };
             let _ = writeln!(out, "{line}");
         }

@@ -7,7 +7,7 @@ use crate::draw::{Betrayal, Draw};
 use crate::link::LinkFaults;
 use quorate_pbft::{Phase, Report as Event};
 use quorate_types::ReplicaId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a run did.
@@ -28,6 +28,12 @@ pub struct Report {
     /// How often each way of lying changed what was sent.
     pub lies: BTreeMap<u16, u64>,
     pub events: u64,
+    /// Rare moments that were passed through, with how often (feature `probes`).
+    pub probes: BTreeMap<&'static str, u64>,
+    /// Hashes of the abstract states that were seen.
+    pub states: BTreeSet<u64>,
+    /// Microseconds of virtual time.
+    pub virtual_time: u64,
     /// A hash of everything that was sent, and when.
     pub trace: u64,
 }
@@ -52,46 +58,60 @@ pub fn run_seed(seed: u64) -> Result<Report, Box<Failure>> {
 /// # Errors
 /// With the first property that did not hold.
 pub fn run_draw(seed: u64, draw: &Draw) -> Result<Report, Box<Failure>> {
-    let setup = Setup {
-        n: draw.n,
-        faults: None,
-        allow_crash_only: false,
-        parameters: draw.parameters.clone(),
-        clients: draw.workload.clients,
-    };
-    let mut run = Run {
-        cluster: Cluster::new(&setup, Network::Automatic(draw.faults.clone()), seed),
-        clients: Clients::new(draw.workload.clone()),
-        draw,
-        report: Report {
+    Run::new(seed, draw).all(&mut |_| {})
+}
+
+/// A seed under way.
+pub(crate) struct Run<'d> {
+    pub(crate) cluster: Cluster,
+    clients: Clients,
+    draw: &'d Draw,
+    report: Report,
+}
+
+/// Faults last at least so long, however fast the cluster is.
+const LEAST_STEPS: u64 = 100;
+const STEP: Duration = Duration::from_millis(20);
+
+/// Looks at the cluster after every step.
+type Watcher<'w> = &'w mut dyn FnMut(&mut Cluster);
+
+impl<'d> Run<'d> {
+    pub(crate) fn new(seed: u64, draw: &'d Draw) -> Self {
+        let setup = Setup {
+            n: draw.n,
+            faults: None,
+            allow_crash_only: false,
+            parameters: draw.parameters.clone(),
+            clients: draw.workload.clients,
+        };
+        let _ = quorate_types::probes::take();
+        let report = Report {
             seed,
             n: draw.n,
             liars: draw.liars.len(),
             betrayed: draw.betrayed.len(),
             beyond_budget: draw.beyond_budget,
             ..Report::default()
-        },
-    };
-    run.prepare();
-    run.safety()?;
-    if !draw.beyond_budget {
-        run.liveness()?;
+        };
+        let cluster = Cluster::new(&setup, Network::Automatic(draw.faults.clone()), seed);
+        Self { cluster, clients: Clients::new(draw.workload.clone()), draw, report }
     }
-    let report = run.count();
-    progress::calm(draw.has_faults(), report.view_changes).map_err(|violation| run.failure(violation))?;
-    Ok(report)
-}
 
-struct Run<'d> {
-    cluster: Cluster,
-    clients: Clients,
-    draw: &'d Draw,
-    report: Report,
-}
+    /// From beginning to end.
+    pub(crate) fn all(&mut self, watch: Watcher<'_>) -> Result<Report, Box<Failure>> {
+        self.prepare();
+        self.safety(watch)?;
+        if !self.draw.beyond_budget {
+            self.liveness(watch)?;
+        }
+        let report = self.count();
+        match progress::calm(self.draw.has_faults(), report.view_changes) {
+            Ok(()) => Ok(report),
+            Err(violation) => Err(self.failure(violation)),
+        }
+    }
 
-const STEP: Duration = Duration::from_millis(20);
-
-impl Run<'_> {
     fn prepare(&mut self) {
         let draw = self.draw;
         let cluster = &mut self.cluster;
@@ -114,19 +134,24 @@ impl Run<'_> {
     }
 
     /// Faults on: nothing wrong may happen; nothing good need.
-    fn safety(&mut self) -> Result<(), Box<Failure>> {
-        for _ in 0..self.draw.steps {
+    fn safety(&mut self, watch: Watcher<'_>) -> Result<(), Box<Failure>> {
+        for step in 0..self.draw.steps {
+            if step >= LEAST_STEPS && self.cluster.checkers.height() >= self.draw.blocks {
+                break;
+            }
             self.strike();
-            self.step()?;
+            self.step(watch)?;
         }
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(), Box<Failure>> {
+    fn step(&mut self, watch: Watcher<'_>) -> Result<(), Box<Failure>> {
         self.clients.act(&mut self.cluster);
         self.cluster.provoke();
         self.cluster.run_for(STEP);
         self.cluster.look();
+        watch(&mut self.cluster);
+        self.report.states.insert(self.cluster.abstract_state());
         match self.cluster.checkers.violations.first() {
             Some(violation) => {
                 let violation = violation.clone();
@@ -276,7 +301,7 @@ impl Run<'_> {
     }
 
     /// Faults off, as many dead as may be: everything that waits must be answered within the bound (V6).
-    fn liveness(&mut self) -> Result<(), Box<Failure>> {
+    fn liveness(&mut self, watch: Watcher<'_>) -> Result<(), Box<Failure>> {
         self.cluster.network = Network::Automatic(LinkFaults::healthy());
         self.cluster.cancel_crashes();
         for member in ReplicaId::all(self.draw.n) {
@@ -299,7 +324,7 @@ impl Run<'_> {
             if self.clients.waiting() == 0 && self.converged() {
                 return Ok(());
             }
-            self.step()?;
+            self.step(watch)?;
         }
         let statuses: Vec<_> =
             ReplicaId::all(self.draw.n).map(|member| self.cluster.status(member)).collect();
@@ -326,6 +351,10 @@ impl Run<'_> {
         self.report.height = self.cluster.checkers.height();
         self.report.answered = self.clients.answered;
         self.report.lies = self.cluster.lies();
+        self.report.virtual_time = self.cluster.now();
+        for (name, hits) in quorate_types::probes::take() {
+            *self.report.probes.entry(name).or_default() += hits;
+        }
         self.report.events = self.cluster.events;
         self.report.trace = self.cluster.trace;
         self.report.clone()

@@ -145,8 +145,11 @@ impl<D: Disk> SegmentedLog<D> {
             unclaimed: false,
             segment_size,
         };
-        let recovered = log.recover()?;
-        Ok((log, recovered))
+        let recovered = log.recover();
+        if matches!(recovered, Err(LogError::Corrupt { .. })) {
+            quorate_types::probes::hit("a damaged log is refused");
+        }
+        Ok((log, recovered?))
     }
 
     fn recover(&mut self) -> Result<RecoveredLog, LogError> {
@@ -274,7 +277,11 @@ impl<D: Disk> SegmentedLog<D> {
                 if seed.highest_claim_after(&segment.bytes, segment.end).is_some_and(|claim| claim > here) {
                     return corrupt;
                 }
-                recovered.cut_bytes += torn_bytes(segment);
+                let torn = torn_bytes(segment);
+                if torn > 0 {
+                    quorate_types::probes::hit("a torn tail is cut");
+                }
+                recovered.cut_bytes += torn;
                 Ok(())
             }
         }

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod members;
 pub mod message;
 pub mod mutants;
+pub mod probes;
 pub mod notice;
 pub mod operation;
 pub mod quorum;

@@ -1,7 +1,8 @@
 //! What goes wrong with machines: clocks, pauses, disks.
 
-use super::Cluster;
+use super::{Cluster, Network};
 use crate::replica::Disks;
+use quorate_pbft::ReplicaStatus;
 use quorate_types::ReplicaId;
 
 /// What happens to a member's disks while its process is down.
@@ -118,6 +119,47 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// A hash of what the cluster looks like from afar: of each member its phase, how far its view, execution, base and
+    /// stable checkpoint are from the least, and what it waits for; and whether links are cut.
+    pub fn abstract_state(&self) -> u64 {
+        let statuses: Vec<_> =
+            self.nodes.iter().map(|node| node.process.as_ref().map(|process| process.host.status())).collect();
+        let up = || statuses.iter().flatten();
+        let least = |of: fn(&ReplicaStatus) -> u64| up().map(of).min().unwrap_or(0);
+        let (view, executed) = (least(|status| status.view.get()), least(|status| status.executed.get()));
+        // Distances beyond a few are alike.
+        let near = |number: u64, from: u64| (number.saturating_sub(from)).min(3);
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut mix = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(7);
+        for status in &statuses {
+            let Some(status) = status else {
+                mix(u64::MAX);
+                continue;
+            };
+            let (proposed, committed) = (status.proposed.get(), status.committed.get());
+            for word in [
+                status.phase as u64,
+                near(status.view.get(), view),
+                u64::from(status.active),
+                near(status.executed.get(), executed),
+                near(committed, status.executed.get()),
+                near(status.prepared.get(), committed),
+                near(proposed, committed),
+                near(status.base.get(), status.stable.get()),
+                near(status.executed.get(), status.certified.get()),
+                u64::from(status.suspicion.is_some()),
+                u64::from(status.view_changes).min(3),
+                u64::from(status.waiting),
+            ] {
+                mix(word);
+            }
+        }
+        if let Network::Automatic(faults) = &self.network {
+            mix(u64::from(!faults.cut.is_empty()));
+        }
+        hash
     }
 
     /// Whether the member's disks are one of those that a backup was made of.

@@ -4,6 +4,7 @@ use super::{Cluster, Told};
 use quorate_crypto::HashedBatch;
 use quorate_engine::{Action, Event};
 use quorate_storage::StoredBlock;
+use quorate_types::probes::hit;
 use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl Cluster {
         let stored = StoredBlock { block: block.block(), results: block.results.clone() };
         if process.blocks.append(stored).is_err() {
             // D3: what the block store cannot keep ends the process, before anyone hears of it.
+            hit("a full disk stops a process");
             return self.crash(member);
         }
         self.checkers.executed(member, &block);

@@ -47,6 +47,9 @@ impl Cluster {
         self.mix(&bytes);
         if let Ok(message) = decode_message(&bytes, &self.caps) {
             self.checkers.lied(from, &message);
+            if let Some(story) = &mut self.story {
+                story.push(Told::Sent { from, to, message: message.clone() });
+            }
             self.travel(from, to, hold, message);
         }
     }
@@ -68,7 +71,7 @@ impl Cluster {
         self.check_sent(from, &message);
         for to in to {
             if let Some(story) = &mut self.story {
-                story.push(Told::Sent { from, message: message.clone() });
+                story.push(Told::Sent { from, to: *to, message: message.clone() });
             }
             self.travel(from, *to, 0, message.clone());
         }
