@@ -70,7 +70,7 @@ pub(crate) struct Run<'d> {
 }
 
 /// Faults last at least so long, however fast the cluster is.
-const LEAST_STEPS: u64 = 100;
+const LEAST_STEPS: u64 = 75;
 const STEP: Duration = Duration::from_millis(20);
 
 /// Looks at the cluster after every step.
