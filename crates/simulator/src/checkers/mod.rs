@@ -194,3 +194,6 @@ impl Checkers {
         self.agreement.height()
     }
 }
+
+#[cfg(test)]
+mod tests;
