@@ -7,6 +7,7 @@
 use crate::namespace::BlockState;
 use crate::tree::Version;
 use quorate_types::layout::Writer;
+use quorate_types::mutants::mutant;
 use quorate_types::{
     LedgerTime, Number, NumberState, Parameters, PublicKey, SessionId, SessionLeaf, StateKey, Transaction,
     VoidReason, limits,
@@ -140,6 +141,9 @@ impl Sessions {
     /// Writes what changed.
     pub(crate) fn write_to(self, block: &mut BlockState<'_>) {
         for ((sender, id), leaf) in self.touched {
+            if mutant("m21") {
+                continue;
+            }
             let key = StateKey::Session(sender, id).to_bytes();
             if leaf.is_some() || block.get(&key).is_some() {
                 block.set(key, leaf.map(|leaf| leaf.to_bytes()));
@@ -157,6 +161,11 @@ impl Sessions {
 
 /// Marks a number of the window as used, and moves `low` over used numbers only.
 fn use_number(leaf: &mut SessionLeaf, number: Number) {
+    if mutant("m22") {
+        // Only the last number is kept: what is skipped can never be used.
+        (leaf.low, leaf.used) = (number.next(), Vec::new());
+        return;
+    }
     let offset =
         usize::try_from(number.above(leaf.low)).expect("a number in the window is near its beginning");
     let byte = offset / 8;

@@ -51,6 +51,10 @@ pub(crate) fn tell(shared: &Shared, report: &Report) {
             %seq,
             "a certificate contradicts executed block {seq}, so more than f members are faulty: voting stopped"
         ),
+        Report::ViewsExhausted => tracing::error!(
+            event = "views_exhausted",
+            "more than f members went on to the last view there is: voting stopped"
+        ),
         Report::Amnesia => tracing::error!(
             event = "amnesia",
             code = quorate_types::ErrorCode::Amnesia.code(),

@@ -89,7 +89,7 @@ impl<S: Signer> Replica<S> {
     }
 
     /// N2's static checks of a batch. What depends on state is decided at execution.
-    fn check_batch(
+    pub(crate) fn check_batch(
         &mut self,
         now: Now,
         seq: Seq,
@@ -320,7 +320,7 @@ impl<S: Signer> Replica<S> {
         }
         self.record_body(seq, digest, out);
         let Some(slot) = self.slot_mut(seq) else { return };
-        if slot.prepared_digest() != Some(digest) {
+        if slot.prepared_digest() != Some(digest) && !mutant("m47") {
             out.record(Record::Committed(certificate.clone()));
         }
         slot.commit_certificate = Some(certificate);

@@ -4,6 +4,7 @@ use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::slot::Offer;
 use quorate_crypto::{HashedBatch, Signer};
+use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{LedgerTime, Message, Now, Proposal, Seq, Statement};
 use std::sync::Arc;
@@ -73,5 +74,8 @@ impl<S: Signer> Replica<S> {
     /// Where proposing goes on after a NEW-VIEW (V7).
     pub(crate) fn continue_after(&mut self, last: Seq) {
         self.next_proposal = last.max(self.base.base()).next();
+        if mutant("m25") {
+            self.next_proposal = self.next_proposal.next();
+        }
     }
 }

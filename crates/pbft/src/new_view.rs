@@ -133,9 +133,14 @@ pub(crate) fn follows(
     let valid = named
         .iter()
         .all(|view_change| view_change.view() == *view && is_valid(view_change, members.epoch(), parameters));
-    if members.primary(*view) != signer || !distinct || !exactly_q || !valid {
+    if members.primary(*view) != signer || (!distinct && !mutant("m3")) || !exactly_q || !valid {
         return None;
     }
     let conclusion = conclude(named);
+    if mutant("m28") && conclusion.min.base() == *min {
+        // Whatever O leaves out, it leaves out.
+        let subset = proposals.iter().all(|digest| *digest == null_batch_digest() || conclusion.proposals.contains(digest));
+        return subset.then(|| Conclusion { proposals: proposals.clone(), ..conclusion });
+    }
     (conclusion.min.base() == *min && conclusion.proposals == *proposals).then_some(conclusion)
 }

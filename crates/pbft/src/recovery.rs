@@ -7,6 +7,7 @@ use crate::replica::Replica;
 use crate::timers::Timer;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedRecord, HashedBatch, Signer};
+use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, Digest, Hello, HelloReply, Message, NewView, Notice, Now, Record, ReplicaId,
@@ -270,7 +271,7 @@ impl<S: Signer> Replica<S> {
         if shown().any(|signed| signed.signer != self.me()) {
             return Verdict::Ignored(Ignored::Invalid);
         }
-        if shown().any(|signed| self.has_forgotten(signed)) {
+        if shown().any(|signed| self.has_forgotten(signed)) && !mutant("m40") {
             self.learner = true;
             hit("a replica finds out that it forgot");
             self.timers.cancel(Timer::Hello);
@@ -294,7 +295,7 @@ impl<S: Signer> Replica<S> {
         match signed.statement.seq() {
             None => view > self.view,
             Some(seq) => {
-                let forgotten = || seq > self.stable.base() && !self.pledges.holds(&signed.statement);
+                let forgotten = || (seq > self.stable.base() || mutant("m57")) && !self.pledges.holds(&signed.statement);
                 view > self.view || (view == self.view && forgotten())
             }
         }

@@ -147,7 +147,8 @@ fn matching<'a>(
         .iter()
         .filter(move |(sender, vote)| {
             let same_view = vote.view == view || mutant("m5");
-            Some(**sender) != except && same_view && vote.digest == *digest
+            let same_digest = vote.digest == *digest || mutant("m6");
+            Some(**sender) != except && same_view && same_digest
         })
         .map(|(sender, vote)| (*sender, vote.signature))
 }

@@ -103,8 +103,11 @@ impl<S: Signer> Replica<S> {
         if !self.can_vote() {
             return;
         }
-        while let Some((to, reason)) = self.view_to_start() {
+        while let Some((to, reason)) = self.view_to_start().filter(|_| self.can_vote()) {
             self.start_view_change(now, to, reason, out);
+        }
+        if mutant("m15") {
+            self.say_view_change_anew(out);
         }
         self.update_new_view_timer(now);
     }
@@ -166,6 +169,10 @@ impl<S: Signer> Replica<S> {
         reason: ViewChangeReason,
         out: &mut Outbox,
     ) {
+        if to <= self.view {
+            self.halt(Report::ViewsExhausted, out);
+            return;
+        }
         match reason {
             ViewChangeReason::Joined => hit("a view change is joined"),
             ViewChangeReason::Abdication if self.config.members.primary(self.view) == self.me() => {
@@ -192,6 +199,20 @@ impl<S: Signer> Replica<S> {
         out.report(Report::ViewChangeStarted { view: to, reason });
         out.broadcast(Message::ViewChange(view_change));
         self.try_new_view(now, out);
+    }
+
+    /// The mistake m15: a VIEW-CHANGE that was sent is made anew when base has moved.
+    fn say_view_change_anew(&mut self, out: &mut Outbox) {
+        let base = self.base.base();
+        let older = |own: &Arc<ViewChange>| own.view() == self.view && own.base_proof.base() < base;
+        if self.active || !self.view_changes.own.as_ref().is_some_and(older) {
+            return;
+        }
+        let view_change = Arc::new(self.build_view_change(out));
+        out.record(Record::ViewChange(view_change.clone()));
+        self.view_changes.own = Some(view_change.clone());
+        self.view_changes.latest.insert(self.me(), view_change.clone());
+        out.broadcast(Message::ViewChange(view_change));
     }
 
     fn build_view_change(&mut self, out: &mut Outbox) -> ViewChange {
@@ -296,8 +317,14 @@ impl<S: Signer> Replica<S> {
             return;
         }
         let latest = self.view_changes.latest.values();
-        let candidates: Vec<_> = latest.filter(|held| held.view() == self.view).cloned().collect();
+        let mut candidates: Vec<_> = latest.filter(|held| held.view() == self.view).cloned().collect();
         let strong = self.quorums().strong();
+        if mutant("m3") && candidates.len() > 1 {
+            // Messages are counted, not senders.
+            while candidates.len() < strong {
+                candidates.push(candidates[0].clone());
+            }
+        }
         if candidates.len() < strong {
             return;
         }
@@ -458,6 +485,10 @@ impl<S: Signer> Replica<S> {
         if mutant("m23") {
             self.execute_again(conclusion, out);
         }
+        if mutant("m24") {
+            let back = self.executed.min(conclusion.min.base()).max(self.stable.base());
+            (self.executed, self.delivered) = (back, back);
+        }
         for (seq, digest) in conclusion.slots() {
             self.record_body(seq, digest, out);
             self.prepare_reproposed(now, seq, out);
@@ -548,10 +579,15 @@ impl<S: Signer> Replica<S> {
             return;
         };
         let said = self.pledges.vote(seq, StatementKind::Prepare);
-        if !slot.holds_body(&digest) || said.is_some_and(|vote| vote.statement.view() == Some(view)) {
+        if (!slot.holds_body(&digest) && !mutant("m29")) || said.is_some_and(|vote| vote.statement.view() == Some(view)) {
             return;
         }
         let body = slot.bodies.get(&digest).cloned();
+        if let Some(body) = body.as_ref().filter(|_| mutant("m45"))
+            && self.check_batch(now, seq, self.me(), body, out) != Verdict::Accepted
+        {
+            return;
+        }
         self.record_body(seq, digest, out);
         if seq > self.executed {
             for transaction in body.iter().flat_map(|body| body.hashed_transactions()) {

@@ -100,13 +100,16 @@ impl Clients {
         }
     }
 
-    /// A number that no session reaches, or a signature of other bytes: neither may ever be taken.
+    /// A number that no session reaches, or a signature that is not of these bytes, also where the same bytes went with a
+    /// good one (byzantine 44, 45): neither may ever be taken.
     fn send_nonsense(&self, cluster: &mut Cluster) {
         let client = cluster.random.index(self.workload.clients);
         let operations = operations(&mut cluster.random, &self.workload, (client, 0, 9));
         let mut transaction = cluster.transaction(client, (1, u64::MAX), 1_800_000, &operations);
-        if cluster.random.permille(500) {
-            transaction.transaction.number = quorate_types::Number::new(0);
+        let known = self.waiting.values().next().map(|waiting| waiting.transaction.clone());
+        if let Some(known) = known.filter(|_| cluster.random.permille(500)) {
+            transaction = known;
+            transaction.signature.0[20] ^= 1;
         }
         let gateway = gateway(cluster);
         cluster.submit_nonsense(gateway, transaction);

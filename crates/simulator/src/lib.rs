@@ -14,6 +14,8 @@ mod clients;
 pub mod cluster;
 pub mod draw;
 mod link;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod promised;
 mod random;
 mod replica;

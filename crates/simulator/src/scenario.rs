@@ -492,6 +492,7 @@ fn report_text(report: &Report) -> Option<String> {
         Report::EvidenceFound(evidence) => format!("has evidence against {}", evidence.culprit()),
         Report::Diverged { seq, .. } => format!("diverged at {seq}"),
         Report::Contradiction { seq } => format!("sees a contradiction at {seq}"),
+        Report::ViewsExhausted => "has no view left".to_owned(),
         Report::Amnesia => "has forgotten votes".to_owned(),
         Report::HelloComplete => "may speak".to_owned(),
     })

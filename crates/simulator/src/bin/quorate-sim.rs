@@ -12,7 +12,8 @@ const USAGE: &str = "quorate-sim [--from SEED] [--count N] [--jobs N]   run seed
 quorate-sim --seed SEED                             run one seed and print its report
 quorate-sim --trace SEED                            print what happens in it, line by line
 quorate-sim --shrink SEED                           make a failing seed as small as it can be and still fail
-With the feature `mutants`: --mutant m11 runs with that mistake. With the feature `probes` a run of 1,000 seeds or more fails
+With the feature `mutants`: --mutant m11 runs with that mistake; --mutants N tells how many seeds, of at most N, notice each
+mistake, in five starts. With the feature `probes` a run of 1,000 seeds or more fails
 if some rare moment never came.";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ enum Task {
     Run,
     Trace,
     Shrink,
+    Mutants,
 }
 
 struct Options {
@@ -52,6 +54,9 @@ fn options() -> Result<Options, String> {
             "--seed" => options = one(Task::Run),
             "--trace" => options = one(Task::Trace),
             "--shrink" => options = one(Task::Shrink),
+            "--mutants" if cfg!(feature = "mutants") => {
+                (options.count, options.task) = (number, Task::Mutants);
+            }
             _ => return Err(format!("unknown option {name}\n{USAGE}")),
         }
     }
@@ -214,6 +219,48 @@ fn failing(seed: u64, draw: &Draw) -> Option<String> {
     }
 }
 
+/// Prints, for each mistake, which property notices it and after how many seeds: the table of docs/assurance.md.
+#[cfg(feature = "mutants")]
+fn judge_mutants(options: &Options) -> ExitCode {
+    use quorate_simulator::mutants::{Kill, MUTANTS, seeds_to_kill};
+    const STARTS: u64 = 5;
+    // Panics of mistaken replicas are no kills and not worth a report.
+    std::panic::set_hook(Box::new(|_| {}));
+    let wanted: Vec<_> =
+        MUTANTS.iter().filter(|(name, _)| options.mutant.is_empty() || *name == options.mutant).collect();
+    let next = AtomicU64::new(0);
+    let kills: Mutex<BTreeMap<(usize, u64), Kill>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| {
+                loop {
+                    let job = next.fetch_add(1, Ordering::Relaxed);
+                    let (at, start) = (usize::try_from(job / STARTS).unwrap_or(usize::MAX), job % STARTS);
+                    let Some((name, _)) = wanted.get(at) else { return };
+                    let kill = seeds_to_kill(name, options.from + start * 1_000_000, options.count);
+                    kills.lock().expect("nobody panics with it").insert((at, start), kill);
+                }
+            });
+        }
+    });
+    let kills = kills.into_inner().expect("nobody panics with it");
+    let mut survivors = 0;
+    println!("| mutant | mistake | property that fails first | seeds, five starts | median |\n|---|---|---|---|---|");
+    for (at, (name, what)) in wanted.iter().enumerate() {
+        let starts: Vec<Kill> = kills.range((at, 0)..(at + 1, 0)).map(|(_, kill)| *kill).collect();
+        let mut seeds: Vec<u64> = starts.iter().map(|kill| kill.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
+        let text = |seeds: u64| if seeds == u64::MAX { "none".to_owned() } else { seeds.to_string() };
+        let listed: Vec<String> = seeds.iter().map(|seeds| text(*seeds)).collect();
+        seeds.sort_unstable();
+        let properties: BTreeSet<&str> = starts.iter().flatten().map(|(_, property)| *property).collect();
+        let properties = properties.into_iter().collect::<Vec<_>>().join("; ");
+        let median = seeds[seeds.len() / 2];
+        survivors += u64::from(median == u64::MAX);
+        println!("| {name} | {what} | {properties} | {} | {} |", listed.join(", "), text(median));
+    }
+    if survivors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
 fn main() -> ExitCode {
     let options = match options() {
         Ok(options) => options,
@@ -229,6 +276,10 @@ fn main() -> ExitCode {
             story(options.from, &mut |line| println!("{line}"));
             ExitCode::SUCCESS
         }
+        #[cfg(feature = "mutants")]
+        Task::Mutants => judge_mutants(&options),
+        #[cfg(not(feature = "mutants"))]
+        Task::Mutants => ExitCode::from(2),
         Task::Shrink => {
             activate(options.mutant);
             let draw = Draw::of(options.from);

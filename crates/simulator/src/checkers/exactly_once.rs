@@ -1,6 +1,8 @@
 //! S3, S4: what is executed was asked for by its client, and each number has at most one outcome (C1).
 
 use super::Violation;
+use crate::scheme::SimVerifier;
+use quorate_crypto::{Claim, Rule, Verifier};
 use quorate_ledger::ExecutedBlock;
 use quorate_types::{Number, PublicKey, SessionId, TransactionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,16 @@ impl ExactlyOnce {
                 });
             }
             let transaction = &signed.transaction;
+            let claim = Claim {
+                key: transaction.sender,
+                message: transaction.signed_bytes(),
+                signature: signed.signature,
+                rule: Rule::Zip215,
+            };
+            if SimVerifier.verify(&[claim]) != [true] {
+                let what = format!("{id} in {height}: its sender did not sign it");
+                return Err(Violation { property: "S3 validity", what });
+            }
             let number = (transaction.sender, transaction.session, transaction.number);
             if result.is_outcome()
                 && let Some(earlier) = self.taken.insert(number, id)

@@ -17,7 +17,7 @@ use exactly_once::ExactlyOnce;
 use monotone::Monotone;
 use new_views::NewViews;
 use outcomes::Outcomes;
-use quorate_crypto::transaction_id;
+use quorate_crypto::{Malformed, transaction_id};
 use quorate_engine::Answer;
 use quorate_ledger::ExecutedBlock;
 use quorate_pbft::ReplicaStatus;
@@ -173,6 +173,14 @@ impl Checkers {
         }
         let checked = memory::within(status, sizes);
         self.violations.extend(checked.err());
+    }
+
+    /// What a member received did not verify, though its sender does not lie.
+    pub(crate) fn refused(&mut self, from: ReplicaId, why: &Malformed) {
+        if !self.faulty.contains(&from) {
+            let what = format!("what {from} sent is refused: {why}");
+            self.note(Err(Violation { property: "S18 what a correct member sends verifies", what }));
+        }
     }
 
     /// A log was opened after a crash and lacks what it had promised.

@@ -1,4 +1,4 @@
-//! S10: what a member knows to be settled never goes back while its process runs. What it said across restarts is the
+//! S10, S12: a stable checkpoint is executed; what a member knows to be settled never goes back while its process runs. What it said across restarts is the
 //! auditor's; what a restart may forget was never durable, and so nobody else was told.
 
 use super::Violation;
@@ -15,6 +15,12 @@ pub(crate) struct Monotone {
 impl Monotone {
     /// The position of a member in its start with this number.
     pub(crate) fn seen(&mut self, incarnation: u64, status: &ReplicaStatus) -> Result<(), Violation> {
+        if status.stable > status.executed {
+            return Err(Violation {
+                property: "S12 stable is executed",
+                what: format!("{} has {} stable and {} executed", status.me, status.stable, status.executed),
+            });
+        }
         let before = self.last.insert(status.me, (incarnation, *status));
         let Some((earlier, before)) = before else { return Ok(()) };
         let fell = |what: &str, from: u64, to: u64| {

@@ -5,7 +5,7 @@ use crate::adversary::Adversary;
 use crate::checkers::durability;
 use crate::scheme::SimVerifier;
 use quorate_codec::{decode_message, encode_message};
-use quorate_crypto::{CheckedMessage, Verified, verify_one};
+use quorate_crypto::verify_one;
 use quorate_engine::{Event, is_useful};
 use quorate_types::{Message, ReplicaId};
 use std::collections::BTreeMap;
@@ -158,13 +158,10 @@ impl Cluster {
         if !is_useful(&process.host.status(), &message) {
             return;
         }
-        if let Some(message) = self.verified(message) {
-            self.event(to, Event::Message { from, message });
+        match verify_one(&self.members, &SimVerifier, &self.cache, message) {
+            Ok(message) => self.event(to, Event::Message { from, message }),
+            Err(why) => self.checkers.refused(from, &why),
         }
-    }
-
-    fn verified(&self, message: Message) -> Option<Verified<CheckedMessage>> {
-        verify_one(&self.members, &SimVerifier, &self.cache, message).ok()
     }
 
     /// A message as if `from` had sent it just now.
