@@ -5,7 +5,7 @@ mod perform;
 mod setup;
 mod wire;
 
-use crate::adversary::Adversary;
+use crate::adversary::{Adversary, Agreed};
 use crate::checkers::Checkers;
 use crate::link::LinkFaults;
 use crate::promised::WatchedLog;
@@ -102,6 +102,7 @@ pub struct Cluster {
     next_token: u64,
     /// The next release of these members crashes.
     crash_at: BTreeMap<ReplicaId, CrashPoint>,
+    agreed_lies: Agreed,
     /// Members that lie.
     adversaries: BTreeMap<ReplicaId, Adversary>,
     /// How many of a thousand sends are held against the disk as a crash would leave it.
@@ -142,6 +143,7 @@ impl Cluster {
             story: None,
             next_token: 0,
             crash_at: BTreeMap::new(),
+            agreed_lies: Agreed::default(),
             adversaries: BTreeMap::new(),
             durability_checks: 1,
             events: 0,

@@ -22,14 +22,16 @@ pub struct LinkFaults {
     pub capacity: Option<u64>,
     /// Directed links that deliver nothing.
     pub cut: BTreeSet<(ReplicaId, ReplicaId)>,
+    /// Members whose NEW-VIEWs reach nobody.
+    pub no_new_views_of: BTreeSet<ReplicaId>,
     /// Directed links that deliver nothing before a moment.
     pub clogged: BTreeMap<(ReplicaId, ReplicaId), u64>,
 }
 
 impl LinkFaults {
-    /// A network that delivers everything soon, in varying order.
-    pub fn healthy() -> Self {
-        Self { min_delay: 200, jitter: 800, ..Self::default() }
+    /// A network that delivers everything after about so many microseconds, in varying order.
+    pub fn healthy(delay: u64) -> Self {
+        Self { min_delay: delay / 2, jitter: delay, ..Self::default() }
     }
 
     /// After how long each copy of a message arrives; empty if it is lost.

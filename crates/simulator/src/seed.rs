@@ -231,7 +231,11 @@ impl<'d> Run<'d> {
         let victim = members[random.index(members.len())];
         if random.permille(self.draw.clock_jumps) {
             let ahead = i64::try_from(random.below(20_000)).unwrap_or(0) - 10_000;
-            self.cluster.set_clock(victim, ahead);
+            // Now and then all jump together, as when the time server is wrong.
+            let common = self.cluster.random.permille(200);
+            for member in members.iter().filter(|member| common || **member == victim) {
+                self.cluster.set_clock(*member, if common { ahead * 60 } else { ahead });
+            }
         }
         let up = self.cluster.is_up(victim);
         if self.cluster.random.permille(self.draw.sync_failures) && up {
@@ -302,7 +306,10 @@ impl<'d> Run<'d> {
 
     /// Faults off, as many dead as may be: everything that waits must be answered within the bound (V6).
     fn liveness(&mut self, watch: Watcher<'_>) -> Result<(), Box<Failure>> {
-        self.cluster.network = Network::Automatic(LinkFaults::healthy());
+        self.cluster.network = Network::Automatic(LinkFaults {
+            no_new_views_of: self.draw.no_new_views_of.iter().copied().collect(),
+            ..LinkFaults::healthy(self.draw.healed_delay)
+        });
         self.cluster.cancel_crashes();
         for member in ReplicaId::all(self.draw.n) {
             let skew = i64::try_from(self.cluster.random.below(400)).unwrap_or(0) - 200;
@@ -318,7 +325,8 @@ impl<'d> Run<'d> {
         self.clients.stopped = true;
         let slowest = self.draw.clock_rates.iter().copied().min().unwrap_or(1_000);
         let quorums = self.cluster.members().quorums();
-        let bound = progress::bound(quorums, &self.draw.parameters, slowest);
+        let bound = progress::bound(quorums, &self.draw.parameters, slowest)
+            + progress::time_for(self.clients.waiting(), self.draw.healed_delay);
         let steps = bound.as_millis() / STEP.as_millis();
         for _ in 0..steps {
             if self.clients.waiting() == 0 && self.converged() {

@@ -1,4 +1,4 @@
-//! 16, 18: what one client asks for is never proposed.
+//! 16: what one client asks for is never proposed.
 
 use super::{Behaviour, Held, Liar, at_once};
 use quorate_types::{Message, ReplicaId};

@@ -1,4 +1,4 @@
-//! 26, 27: a NEW-VIEW whose O does not follow, or which names senders twice.
+//! 27: a NEW-VIEW whose O does not follow.
 
 use super::{Behaviour, Held, Liar, at_once, flipped};
 use quorate_crypto::null_batch_digest;
@@ -10,7 +10,7 @@ pub(crate) struct WrongConclusion;
 
 /// The NEW-VIEW with something else in it, signed.
 pub(crate) fn altered(liar: &Liar, new_view: &NewView, way: u16) -> Message {
-    let Statement::NewView { view, mut chosen, min, mut proposals } = new_view.statement.statement.clone()
+    let Statement::NewView { view, chosen, min, mut proposals } = new_view.statement.statement.clone()
     else {
         return Message::NewView(Arc::new(new_view.clone()));
     };
@@ -19,8 +19,7 @@ pub(crate) fn altered(liar: &Liar, new_view: &NewView, way: u16) -> Message {
         (1, _) => drop(proposals.pop()),
         (2, _) => proposals[0] = flipped(proposals[0]),
         (3, _) => proposals[0] = null_batch_digest(),
-        (4, _) => proposals.reverse(),
-        _ => chosen = vec![chosen[0]; chosen.len()],
+        _ => proposals.reverse(),
     }
     let slots = min.next().get()..;
     let signatures = slots.zip(&proposals).map(|(seq, digest)| {
@@ -40,7 +39,7 @@ impl Behaviour for WrongConclusion {
     fn instead(&mut self, liar: &mut Liar, to: ReplicaId, message: Message) -> Vec<Held> {
         match &message {
             Message::NewView(new_view) if new_view.statement.signer == liar.me => {
-                at_once(altered(liar, new_view, to.get() % 6))
+                at_once(altered(liar, new_view, to.get() % 5))
             }
             _ => at_once(message),
         }

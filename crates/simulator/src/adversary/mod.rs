@@ -3,6 +3,7 @@
 //! file, and combine: each sees what the one before it made.
 
 mod b01_equivocal_proposal;
+mod b02_prepare_as_primary;
 mod b03_prepare_for_both;
 mod b04_commit_unprepared;
 mod b05_commit_for_both;
@@ -11,11 +12,13 @@ mod b07_replay;
 mod b08_other_ledger;
 mod b10_body_to_few;
 mod b11_skipped_slots;
+mod b12_end_of_window;
 mod b13_outside_window;
 mod b14_doubled_request;
 mod b15_old_requests;
 mod b16_censor;
 mod b17_slow_primary;
+mod b18_own_clients;
 mod b19_silent_to_one;
 mod b20_empty_prepared;
 mod b21_two_view_changes;
@@ -23,13 +26,16 @@ mod b22_wrong_base;
 mod b23_bad_entries;
 mod b24_view_change_storm;
 mod b25_split_new_view;
+mod b26_wrong_senders;
 mod b27_wrong_conclusion;
 mod b28_mute_after_new_view;
 mod b29_wrong_checkpoint;
+mod b30_wrong_blocks;
 mod b31_wrong_body;
 mod b32_status_lies;
 mod b33_hello_lies;
 mod b34_wrong_attest;
+mod b48_two_faces;
 mod mutation;
 
 use crate::random::Random;
@@ -39,7 +45,9 @@ use quorate_types::{
     Batch, Digest, LedgerId, Members, Message, Parameters, Proposal, ReplicaId, Seq, SignedStatement,
     Statement, StatementKind,
 };
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Messages that a liar remembers of its own.
@@ -62,8 +70,9 @@ pub(crate) trait Behaviour: std::fmt::Debug {
 type Make = fn() -> Box<dyn Behaviour>;
 
 /// Every behaviour with its number; 0 is structured mutation.
-pub(crate) const BEHAVIOURS: [(u16, Make); 29] = [
+pub(crate) const BEHAVIOURS: [(u16, Make); 35] = [
     (1, || Box::new(b01_equivocal_proposal::EquivocalProposal)),
+    (2, || Box::new(b02_prepare_as_primary::PrepareAsPrimary)),
     (3, || Box::new(b03_prepare_for_both::PrepareForBoth)),
     (4, || Box::new(b04_commit_unprepared::CommitUnprepared)),
     (5, || Box::new(b05_commit_for_both::CommitForBoth)),
@@ -72,11 +81,13 @@ pub(crate) const BEHAVIOURS: [(u16, Make); 29] = [
     (8, || Box::new(b08_other_ledger::OtherLedger)),
     (10, || Box::new(b10_body_to_few::BodyToFew)),
     (11, || Box::new(b11_skipped_slots::SkippedSlots)),
+    (12, || Box::new(b12_end_of_window::EndOfWindow)),
     (13, || Box::new(b13_outside_window::OutsideWindow)),
     (14, || Box::new(b14_doubled_request::DoubledRequest)),
     (15, || Box::new(b15_old_requests::OldRequests::default())),
     (16, || Box::new(b16_censor::Censor)),
     (17, || Box::new(b17_slow_primary::SlowPrimary)),
+    (18, || Box::new(b18_own_clients::OwnClients::default())),
     (19, || Box::new(b19_silent_to_one::SilentToOne)),
     (20, || Box::new(b20_empty_prepared::EmptyPrepared)),
     (21, || Box::new(b21_two_view_changes::TwoViewChanges)),
@@ -84,15 +95,21 @@ pub(crate) const BEHAVIOURS: [(u16, Make); 29] = [
     (23, || Box::new(b23_bad_entries::BadEntries)),
     (24, || Box::new(b24_view_change_storm::ViewChangeStorm)),
     (25, || Box::new(b25_split_new_view::SplitNewView)),
+    (26, || Box::new(b26_wrong_senders::WrongSenders)),
     (27, || Box::new(b27_wrong_conclusion::WrongConclusion)),
     (28, || Box::new(b28_mute_after_new_view::MuteAfterNewView::default())),
     (29, || Box::new(b29_wrong_checkpoint::WrongCheckpoint)),
+    (30, || Box::new(b30_wrong_blocks::WrongBlocks::default())),
     (31, || Box::new(b31_wrong_body::WrongBody)),
     (32, || Box::new(b32_status_lies::StatusLies)),
     (33, || Box::new(b33_hello_lies::HelloLies)),
     (34, || Box::new(b34_wrong_attest::WrongAttest)),
+    (48, || Box::new(b48_two_faces::TwoFaces)),
     (0, || Box::new(mutation::Mutation)),
 ];
+
+/// What liars have agreed on among themselves.
+pub(crate) type Agreed = Rc<RefCell<BTreeMap<Digest, Digest>>>;
 
 /// What a liar knows.
 #[derive(Debug)]
@@ -103,6 +120,8 @@ pub(crate) struct Liar {
     pub(crate) random: Random,
     /// Microseconds.
     pub(crate) now: u64,
+    /// For proposals of any liar, by digest, the one that half of the members see instead.
+    pub(crate) agreed: Agreed,
     /// What its honest half sent of late.
     pub(crate) said: VecDeque<Message>,
 }
@@ -198,6 +217,7 @@ impl Adversary {
         parameters: &Parameters,
         seed: u64,
         numbers: &[u16],
+        agreed: &Agreed,
     ) -> Self {
         let liar = Liar {
             me,
@@ -205,6 +225,7 @@ impl Adversary {
             parameters: parameters.clone(),
             random: Random::new(seed),
             now: 0,
+            agreed: agreed.clone(),
             said: VecDeque::new(),
         };
         let chosen = BEHAVIOURS.iter().filter(|(number, _)| numbers.contains(number));

@@ -3,8 +3,10 @@
 use super::Violation;
 use crate::replica::Refused;
 use crate::scheme::SimSigner;
+use quorate_crypto::{HashedBatch, null_batch_digest};
 use quorate_engine::Host;
-use quorate_types::{Digest, Message, Record, ReplicaId, SignedStatement, Statement};
+use quorate_types::{Batch, Digest, Message, Record, ReplicaId, SignedStatement, Statement};
+use std::sync::Arc;
 
 const PROPERTY: &str = "D durable before sent";
 
@@ -32,6 +34,29 @@ pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> R
         signed.statement,
         kinds.join(", ")
     );
+    Err(Violation { property: PROPERTY, what })
+}
+
+/// Table D, rows PRE-PREPARE, PREPARE and COMMIT: the body is durable too, unless it is null or the slot is behind.
+pub(crate) fn holds_body(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {
+    let Some(signed) = own_statement(from, message) else { return Ok(()) };
+    let (Statement::PrePrepare { seq, digest, .. }
+    | Statement::Prepare { seq, digest, .. }
+    | Statement::Commit { seq, digest, .. }) = signed.statement
+    else {
+        return Ok(());
+    };
+    let is_it = |batch: &Arc<Batch>| HashedBatch::new(batch.clone()).digest() == digest;
+    let held = records.iter().rev().any(|record| match record {
+        Record::Proposal(proposal) => is_it(&proposal.batch),
+        Record::Body(batch) => is_it(batch),
+        Record::Block(block) => block.block.header.batch_digest == digest,
+        other => stable(other) >= Some(seq.get()),
+    });
+    if held || digest == null_batch_digest() {
+        return Ok(());
+    }
+    let what = format!("{from} sent {:?} without a durable body", signed.statement);
     Err(Violation { property: PROPERTY, what })
 }
 

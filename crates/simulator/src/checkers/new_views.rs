@@ -26,8 +26,8 @@ impl NewViews {
             return Ok(());
         }
         self.committed.insert(seq, (view, digest));
-        let later = self.accepted.range(view.next()..);
-        later.clone().try_for_each(|(later, (min, proposals))| keeps(*later, *min, proposals, seq, (view, digest)))
+        let mut later = self.accepted.iter().filter(|(later, _)| **later > view);
+        later.try_for_each(|(later, (min, proposals))| keeps(*later, *min, proposals, seq, (view, digest)))
     }
 
     /// A correct member accepted a NEW-VIEW, its own or another's.

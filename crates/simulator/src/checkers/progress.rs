@@ -13,6 +13,11 @@ pub(crate) fn bound(quorums: Quorums, parameters: &Parameters, slowest_clock: u6
     Duration::from_millis(timeouts) + Duration::from_secs(20)
 }
 
+/// What so many transactions need, one after another, where messages take about so many microseconds.
+pub(crate) fn time_for(waiting: usize, delay: u64) -> Duration {
+    Duration::from_micros(10 * delay * (waiting as u64 + 10))
+}
+
 /// What is left when the bound has passed.
 pub(crate) fn within(bound: Duration, waiting: usize, converged: bool, position: &str) -> Result<(), Violation> {
     let (property, what) = match (waiting, converged) {

@@ -14,7 +14,14 @@ impl Cluster {
     /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
     pub fn corrupt(&mut self, member: ReplicaId, ways: &[u16]) {
         let seed = self.random.any();
-        let adversary = Adversary::new(member, &self.members, &self.genesis.parameters, seed, ways);
+        let adversary = Adversary::new(
+            member,
+            &self.members,
+            &self.genesis.parameters,
+            seed,
+            ways,
+            &self.agreed_lies,
+        );
         self.adversaries.insert(member, adversary);
         self.checkers.faulty.insert(member);
     }
@@ -82,6 +89,10 @@ impl Cluster {
     fn check_sent(&mut self, from: ReplicaId, message: &Message) {
         let promised = self.nodes[from.index()].promised.durable();
         self.checkers.sent(from, message, promised);
+        if !self.checkers.faulty.contains(&from) && self.random.permille(20) {
+            let result = durability::holds_body(from, message, promised);
+            self.checkers.note(result);
+        }
         if self.checkers.faulty.contains(&from) || !self.random.permille(self.durability_checks) {
             return;
         }
@@ -103,6 +114,9 @@ impl Cluster {
             Network::Manual(waiting) => return waiting.push_back(in_flight),
             Network::Automatic(faults) => faults,
         };
+        if matches!(&in_flight.message, Message::NewView(_)) && faults.no_new_views_of.contains(&from) {
+            return;
+        }
         let room = faults.capacity.unwrap_or(u64::MAX);
         let delays = faults.deliveries((from, to), self.now, &mut self.random);
         let replay = faults.replays > 0 && self.random.permille(faults.replays);
