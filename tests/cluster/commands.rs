@@ -96,7 +96,8 @@ fn every_command_runs_against_a_live_testnet() {
         run.insert(command.to_owned());
     }
     // Members that are set up and run by hand have a test of their own: by_hand.rs.
-    run.extend(["node init".to_owned(), "node run".to_owned()]);
+    // Recordings too: recording.rs.
+    run.extend(["node init".to_owned(), "node run".to_owned(), "debug replay".to_owned()]);
     assert_eq!(run, commands(&place), "every command is run, and no other");
 }
 

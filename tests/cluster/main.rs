@@ -9,3 +9,4 @@ mod ledgers;
 mod lifecycle;
 mod load;
 mod rates;
+mod recording;

@@ -22,7 +22,7 @@ fn size(text: &str) -> Result<usize, String> {
     long_about = "A Byzantine fault-tolerant ledger: n = 3f + 1 replicas that need not trust each other keep one ordered, \
                   signed ledger; up to f may crash, lie or be hacked.\n\nStart here:  quorate dev",
     after_help = "Start here: dev, testnet.  Use the ledger: tx, kv, topic, block, receipt.  Operate: key, genesis, node, \
-                  status.  Tools: explain, schema, completions, man, version.\n\nNo telemetry: the program talks to the \
+                  status, debug.  Tools: explain, schema, completions, man, version.\n\nNo telemetry: the program talks to the \
                   addresses that it is given and to nobody else.",
     infer_subcommands = false,
     propagate_version = false,
@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Blocks and their certificates
     #[command(subcommand, alias = "blocks")]
     Block(Block),
+    /// Look into what a replica did
+    #[command(subcommand)]
+    Debug(Debug),
     /// Receipts: proofs of an outcome that need the genesis and nothing else
     #[command(subcommand, alias = "receipts")]
     Receipt(Receipt),
@@ -407,6 +410,15 @@ pub(crate) enum Block {
         #[arg(long, default_value_t = 10)]
         limit: u64,
     },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Debug {
+    /// Run the core of a replica again from a recording, and compare everything that it did
+    #[command(
+        after_help = "A node records every input of its core if node.record names a directory:\n  QUORATE_NODE__RECORD=/tmp/recordings quorate testnet up\n  quorate debug replay /tmp/recordings/FILE"
+    )]
+    Replay { file: PathBuf },
 }
 
 #[derive(Clone, Debug, Subcommand)]

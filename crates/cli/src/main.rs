@@ -44,6 +44,7 @@ fn run(context: &Context, command: Command) -> Outcome<u8> {
         Command::Receipt(command) => commands::receipt::run(context, &command).map(|()| 0),
         Command::Key(command) => commands::key::run(context, &command).map(|()| 0),
         Command::Genesis(command) => commands::genesis::run(context, command).map(|()| 0),
+        Command::Debug(command) => commands::debug::run(context, &command).map(|()| 0),
         Command::Explain { code } => commands::tools::explain(context, &code).map(|()| 0),
         Command::Schema { name } => commands::tools::print_schema(context, name.as_deref()).map(|()| 0),
         Command::Completions { shell } => {

@@ -83,6 +83,18 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ("kv.put", WRITTEN, &[]),
     ("node.init", &[("dir", "string"), ("store", "string")], &[]),
     ("receipt.show", WRITTEN, &[("verified", "boolean"), ("ledger", "hash"), ("operations", "any")]),
+    (
+        "debug.replay",
+        &[
+            ("inputs", "integer"),
+            ("signatures", "integer"),
+            ("member", "integer"),
+            ("view", "integer"),
+            ("executed", "integer"),
+            ("cut_bytes", "integer"),
+        ],
+        &[],
+    ),
     ("receipt.verify", WRITTEN, &[("valid", "boolean"), ("ledger", "hash")]),
     ("schema.list", &[("names", "strings")], &[]),
     (

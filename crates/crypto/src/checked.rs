@@ -106,6 +106,30 @@ pub enum CheckedMessage {
     Notice(Notice),
 }
 
+impl CheckedMessage {
+    /// The message as it travels.
+    pub fn to_message(&self) -> Message {
+        match self {
+            Self::Proposal { pre_prepare, batch } => Message::Proposal(Proposal {
+                pre_prepare: pre_prepare.clone(),
+                batch: batch.batch().clone(),
+            }),
+            Self::Vote(signed) => Message::Vote(signed.clone()),
+            Self::ViewChange(view_change) => Message::ViewChange(view_change.clone()),
+            Self::NewView(new_view) => Message::NewView(new_view.clone()),
+            Self::CommitCertificate(certificate) => Message::CommitCertificate(certificate.clone()),
+            Self::BlockCertificate(certificate) => Message::BlockCertificate(certificate.clone()),
+            Self::Body(batch) => Message::Body(batch.batch().clone()),
+            Self::Block(block) => Message::Block(Arc::new(block.to_certified_block())),
+            Self::Forward(transactions) => {
+                Message::Forward(transactions.iter().map(|hashed| hashed.signed().clone()).collect())
+            }
+            Self::Evidence(pair) => Message::Evidence(pair.clone()),
+            Self::Notice(notice) => Message::Notice(notice.clone()),
+        }
+    }
+}
+
 /// A certified block whose header hash and batch digest were recomputed and match.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckedBlock {

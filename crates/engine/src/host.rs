@@ -70,9 +70,20 @@ pub struct Turn {
     pub verdict: Option<Verdict>,
 }
 
+/// Sees every input of the core and what it led to. `(now, input)*` determines everything, so this is enough to run the core
+/// again elsewhere.
+pub trait Recorder: std::fmt::Debug + Send {
+    /// The core is about to take an input.
+    fn input(&mut self, now: Now, input: &Input);
+
+    /// What the last input led to.
+    fn outcome(&mut self, verdict: &Verdict, outbox: &Outbox);
+}
+
 /// A replica with everything around it that does no IO.
 #[derive(Debug)]
 pub struct Host<S> {
+    recorder: Option<Box<dyn Recorder>>,
     replica: Replica<S>,
     state: Snapshot,
     recent: Recent,
@@ -89,6 +100,7 @@ impl<S: Signer> Host<S> {
         let mut turn = Turn::default();
         let replica = Replica::start(config.config, signer, recovered, now, &mut turn.outbox);
         let host = Self {
+            recorder: None,
             replica,
             state: config.state,
             recent: Recent::default(),
@@ -96,6 +108,11 @@ impl<S: Signer> Host<S> {
             links: Links::default(),
         };
         (host, turn)
+    }
+
+    /// From here on every input of the core is shown to this recorder.
+    pub fn record_with(&mut self, recorder: Box<dyn Recorder>) {
+        self.recorder = Some(recorder);
     }
 
     /// Total: any event in any state.
@@ -126,8 +143,20 @@ impl<S: Signer> Host<S> {
     }
 
     fn input(&mut self, now: Now, input: Input, turn: &mut Turn) {
-        let verdict = self.replica.handle(now, input, &mut turn.outbox);
+        let verdict = self.core(now, input, turn);
         turn.verdict = Some(verdict);
+    }
+
+    fn core(&mut self, now: Now, input: Input, turn: &mut Turn) -> Verdict {
+        let Some(recorder) = &mut self.recorder else {
+            return self.replica.handle(now, input, &mut turn.outbox);
+        };
+        recorder.input(now, &input);
+        let mut outbox = Outbox::new();
+        let verdict = self.replica.handle(now, input, &mut outbox);
+        recorder.outcome(&verdict, &outbox);
+        turn.outbox.then(outbox);
+        verdict
     }
 
     fn on_message(&mut self, now: Now, from: ReplicaId, message: Verified<CheckedMessage>, turn: &mut Turn) {
@@ -282,7 +311,7 @@ impl<S: Signer> Host<S> {
         let changed = self.links.silence_changed(status.primary, backup_waits, now.monotonic);
         if let Some(silent) = changed {
             let input = if silent { Input::PrimarySilent } else { Input::PrimaryHeard };
-            let _ = self.replica.handle(now, input, &mut turn.outbox);
+            let _ = self.core(now, input, turn);
         }
     }
 

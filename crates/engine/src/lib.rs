@@ -12,6 +12,6 @@ mod prefilter;
 mod recent;
 
 pub use action::{Action, Answer, Class, Refusal, dispatch};
-pub use host::{Event, Host, HostConfig, Turn};
+pub use host::{Event, Host, HostConfig, Recorder, Turn};
 pub use prefilter::is_useful;
 pub use recent::{Outcome, receipt};

@@ -31,6 +31,8 @@ pub struct NodeSection {
     pub keys: PathBuf,
     /// A file whose first line opens both keys, if they are encrypted; only its owner may read it.
     pub key_passphrase_file: Option<PathBuf>,
+    /// Writes every input of the core to a file of this directory, a new one at each start, for `quorate debug replay`.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for NodeSection {
@@ -41,6 +43,7 @@ impl Default for NodeSection {
             genesis: "../genesis.toml".into(),
             keys: ".".into(),
             key_passphrase_file: None,
+            record: None,
         }
     }
 }

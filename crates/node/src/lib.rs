@@ -13,6 +13,7 @@ mod inbound;
 mod log_thread;
 pub mod metrics;
 mod outward;
+pub mod recording;
 mod reports;
 mod shared;
 mod start;

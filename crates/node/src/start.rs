@@ -7,6 +7,7 @@ use crate::execution::{ExecutionInput, index_entries};
 use crate::faults::LogDisk;
 use crate::metrics::Metrics;
 use crate::outward::Outward;
+use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
 use crate::{execution, http, inbound, log_thread, verify};
 use axum::serve::ListenerExt;
@@ -24,7 +25,7 @@ use quorate_storage::recovery::{RecoveryError, recover, replay};
 use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Identity, LogError, RealDisk, RedbStateStore, SegmentedLog,
 };
-use quorate_types::{ErrorCode, Members, ReplicaId, StoreId};
+use quorate_types::{ErrorCode, Members, Record, ReplicaId, StoreId};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -155,6 +156,8 @@ struct Loaded {
     blocks: BlockStore<RealDisk>,
     store: RedbStateStore,
     machine: Machine,
+    /// The log as it was found, if it is to be recorded.
+    records: Vec<Record>,
     recovered: Recovered,
 }
 
@@ -183,8 +186,9 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
     let machine = replay(member.trust.genesis(), &blocks, &mut store, |store, block| {
         store.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
     })?;
+    let records = if config.node.record.is_some() { found.records.clone() } else { Vec::new() };
     let recovered = recover(member.trust.members(), &Ed25519Verifier, found.records, &blocks, &machine)?;
-    Ok(Loaded { directory, log, blocks, store, machine, recovered })
+    Ok(Loaded { directory, log, blocks, store, machine, records, recovered })
 }
 
 /// A node that runs; dropping it does not stop it.
@@ -315,7 +319,7 @@ fn spawn_threads(
     (metrics, members, caps): (Arc<Metrics>, Arc<Members>, Caps),
     (network, events): (&Network, tokio::sync::mpsc::Receiver<quorate_network::Event>),
 ) -> Result<(Threads, Service), NodeError> {
-    let Loaded { directory, log, blocks, store, machine, recovered } = loaded;
+    let Loaded { directory, log, blocks, store, machine, records, recovered } = loaded;
     let clocks = Clocks::start();
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|error| NodeError::Disk(std::io::Error::other(error)))?;
@@ -329,7 +333,25 @@ fn spawn_threads(
         },
         state: machine.snapshot().clone(),
     };
-    let (host, first) = Host::start(host_config, member.vote.clone(), recovered, clocks.now());
+    let now = clocks.now();
+    let mut signer = RecordingSigner { signer: member.vote.clone(), made: None };
+    let recorder = match &config.node.record {
+        None => None,
+        Some(directory) => {
+            let made = signer.made.insert(std::sync::Arc::default()).clone();
+            let genesis_text = &member.genesis_text;
+            let beginning =
+                Beginning { genesis_text, config: &host_config.config, now, records, recovered: &recovered };
+            let recorder = FileRecorder::begin(directory, &beginning, made)
+                .map_err(|error| NodeError::Read(directory.clone(), error))?;
+            Some(recorder)
+        }
+    };
+    let (mut host, first) = Host::start(host_config, signer, recovered, now);
+    if let Some(mut recorder) = recorder {
+        recorder.started(&first.outbox);
+        host.record_with(Box::new(recorder));
+    }
     let published = Published {
         status: host.status(),
         state: host.state().clone(),

@@ -8,7 +8,7 @@ use quorate_types::{BlockCertificate, Digest, Message, Record, ReplicaId, Seq, S
 use std::sync::Arc;
 
 /// What one turn of the core wants done: records to make durable, then effects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Outbox {
     /// Recorded after the compaction, if there is one.
@@ -19,7 +19,7 @@ pub struct Outbox {
 }
 
 /// Something to do once the records are durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// To every other member.
     Broadcast(Message),
@@ -48,7 +48,7 @@ pub enum Effect {
 }
 
 /// What happened, for logs and metrics. The pure crates log nothing themselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Report {
     ViewChangeStarted {
         view: View,
@@ -182,6 +182,16 @@ impl Outbox {
     /// keep its place behind the core's own effects.
     pub fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
+    }
+
+    /// Adds what a later turn wants done.
+    pub fn then(&mut self, later: Outbox) {
+        if later.compaction.is_some() {
+            self.compaction = later.compaction;
+            self.records.clear();
+        }
+        self.records.extend(later.records);
+        self.effects.extend(later.effects);
     }
 
     pub(crate) fn record(&mut self, record: Record) {

@@ -3,7 +3,7 @@
 use quorate_types::{ReplicaId, SignedStatement};
 
 /// The core cannot fail: a useless input is ignored, a lie is condemned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
     Accepted,

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod block;
+pub(crate) mod debug;
 pub(crate) mod dev;
 pub(crate) mod genesis;
 pub(crate) mod key;
