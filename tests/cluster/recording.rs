@@ -32,8 +32,11 @@ fn what_replicas_recorded_under_load_with_a_kill_replays_byte_for_byte() {
         .unwrap();
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     let net = Net { place: &place };
-    let mut load = net.command(&["tx", "bench", "-c", "16", "-d", "4s", "--warmup", "100ms"]).spawn().unwrap();
-    crate::harness::until("something is executed", || net.json(&["status"])["height"].as_u64() > Some(20));
+    let mut load =
+        net.command(&["tx", "bench", "-c", "16", "-d", "4s", "--warmup", "100ms"]).spawn().unwrap();
+    crate::harness::until("blocks are executed", || {
+        net.json(&["status"])["nodes"][0]["executed"].as_u64() > Some(20)
+    });
     let primary = net.primary().to_string();
     net.succeed(&["testnet", "kill", &primary]);
     net.succeed(&["kv", "put", "after", "the kill"]);

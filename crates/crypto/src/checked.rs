@@ -110,10 +110,9 @@ impl CheckedMessage {
     /// The message as it travels.
     pub fn to_message(&self) -> Message {
         match self {
-            Self::Proposal { pre_prepare, batch } => Message::Proposal(Proposal {
-                pre_prepare: pre_prepare.clone(),
-                batch: batch.batch().clone(),
-            }),
+            Self::Proposal { pre_prepare, batch } => {
+                Message::Proposal(Proposal { pre_prepare: pre_prepare.clone(), batch: batch.batch().clone() })
+            }
             Self::Vote(signed) => Message::Vote(signed.clone()),
             Self::ViewChange(view_change) => Message::ViewChange(view_change.clone()),
             Self::NewView(new_view) => Message::NewView(new_view.clone()),

@@ -121,14 +121,7 @@ impl FileRecorder {
         let Config { me, nonce, .. } = beginning.config;
         let start: StartFrame = (
             (VERSION, beginning.genesis_text.to_owned(), *me, *nonce, clocks(beginning.now)),
-            (
-                beginning.records.clone(),
-                *executed,
-                batches.clone(),
-                *certified,
-                headers.clone(),
-                *obligation,
-            ),
+            (beginning.records.clone(), *executed, batches.clone(), *certified, headers.clone(), *obligation),
         );
         recorder.write(&encode(&start));
         Ok(recorder)
@@ -228,7 +221,8 @@ impl Signer for ReplaySigner {
 
     fn sign(&self, bytes: &[u8]) -> Signature {
         let next = self.recorded.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let claim = |signature| Claim { key: self.key, message: bytes.to_vec(), signature, rule: Rule::Zip215 };
+        let claim =
+            |signature| Claim { key: self.key, message: bytes.to_vec(), signature, rule: Rule::Zip215 };
         // A signature of other bytes, or none, differs from every recorded one and shows in the digest.
         next.filter(|signature| Ed25519Verifier.verify(&[claim(*signature)]) == [true])
             .unwrap_or(Signature([0; 64]))
@@ -371,7 +365,8 @@ impl Replayer {
             PRIMARY_HEARD => ("a primary that is heard", Input::PrimaryHeard),
             PEER_CONNECTED => ("a connection", Input::PeerConnected { peer: decode(payload).map_err(text)? }),
             EXECUTED => {
-                let (seq, header_hash, time, consumed, obligation): Executed = decode(payload).map_err(text)?;
+                let (seq, header_hash, time, consumed, obligation): Executed =
+                    decode(payload).map_err(text)?;
                 ("an execution", Input::Executed(Execution { seq, header_hash, time, consumed, obligation }))
             }
             CHECKPOINT_DURABLE => {

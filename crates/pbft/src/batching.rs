@@ -15,7 +15,11 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn propose(&mut self, now: Now, out: &mut Outbox) {
         // Blocks of a later view may have come before its NEW-VIEW: slots that are decided need no proposal.
         self.next_proposal = self.next_proposal.max(self.delivered.next());
-        if self.is_primary() && self.active && self.next_proposal > self.window_end() && self.custody.has_ready() {
+        if self.is_primary()
+            && self.active
+            && self.next_proposal > self.window_end()
+            && self.custody.has_ready()
+        {
             hit("the window is full");
         }
         while self.may_propose() && self.custody.has_ready() {

@@ -195,7 +195,9 @@ impl<S: Signer> Replica<S> {
         let reached = if mutant("m19") { self.executed } else { self.durable.min(self.executed) };
         let certificate = match &self.base {
             BaseProof::Checkpoint(certificate) if certificate.height <= self.executed => certificate,
-            BaseProof::Checkpoint(certificate) if mutant("m31") && certificate.height > self.stable.base() => {
+            BaseProof::Checkpoint(certificate)
+                if mutant("m31") && certificate.height > self.stable.base() =>
+            {
                 return Some(certificate.clone());
             }
             _ => self.attestations.certificates.range(..=reached).next_back()?.1,

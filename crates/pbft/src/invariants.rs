@@ -47,7 +47,8 @@ impl<S: Signer> Replica<S> {
         let n = usize::from(self.n());
         // Above stable: a window of votes, blocks of a transfer, and the way to the last certified block behind it.
         let held = 6 * window + 2 * limits::FETCH_BLOCKS;
-        let attests = self.attestations.tallies.values().map(std::collections::BTreeMap::len).max().unwrap_or(0);
+        let attests =
+            self.attestations.tallies.values().map(std::collections::BTreeMap::len).max().unwrap_or(0);
         [
             ("slots", self.slots.len(), held),
             ("view changes", self.view_changes.latest.len(), n),

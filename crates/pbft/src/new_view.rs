@@ -139,7 +139,9 @@ pub(crate) fn follows(
     let conclusion = conclude(named);
     if mutant("m28") && conclusion.min.base() == *min {
         // Whatever O leaves out, it leaves out.
-        let subset = proposals.iter().all(|digest| *digest == null_batch_digest() || conclusion.proposals.contains(digest));
+        let subset = proposals
+            .iter()
+            .all(|digest| *digest == null_batch_digest() || conclusion.proposals.contains(digest));
         return subset.then(|| Conclusion { proposals: proposals.clone(), ..conclusion });
     }
     (conclusion.min.base() == *min && conclusion.proposals == *proposals).then_some(conclusion)

@@ -295,7 +295,8 @@ impl<S: Signer> Replica<S> {
         match signed.statement.seq() {
             None => view > self.view,
             Some(seq) => {
-                let forgotten = || (seq > self.stable.base() || mutant("m57")) && !self.pledges.holds(&signed.statement);
+                let forgotten =
+                    || (seq > self.stable.base() || mutant("m57")) && !self.pledges.holds(&signed.statement);
                 view > self.view || (view == self.view && forgotten())
             }
         }

@@ -579,7 +579,9 @@ impl<S: Signer> Replica<S> {
             return;
         };
         let said = self.pledges.vote(seq, StatementKind::Prepare);
-        if (!slot.holds_body(&digest) && !mutant("m29")) || said.is_some_and(|vote| vote.statement.view() == Some(view)) {
+        if (!slot.holds_body(&digest) && !mutant("m29"))
+            || said.is_some_and(|vote| vote.statement.view() == Some(view))
+        {
             return;
         }
         let body = slot.bodies.get(&digest).cloned();

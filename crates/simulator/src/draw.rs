@@ -89,11 +89,12 @@ impl Draw {
         }
         let beyond_budget = random.permille(20);
         let parameters = parameters(random);
-        let (liars, betrayed, dead) = faulty(random, n, if beyond_budget { usize::from(n) - 1 } else { f }, f);
+        let (liars, betrayed, dead) =
+            faulty(random, n, if beyond_budget { usize::from(n) - 1 } else { f }, f);
         Self {
             n,
             healed_delay: if random.permille(300) {
-                parameters.view_timeout_ms * random.between(250, 400)
+                parameters.view_timeout_ms * random.between(300, 800)
             } else {
                 1_000
             },
@@ -126,7 +127,11 @@ impl Draw {
         let members = usize::from(n);
         Self {
             n,
-            parameters: Parameters { view_timeout_ms: 1_000, view_timeout_max_ms: 8_000, ..parameters(random) },
+            parameters: Parameters {
+                view_timeout_ms: 1_000,
+                view_timeout_max_ms: 8_000,
+                ..parameters(random)
+            },
             faults: LinkFaults { min_delay: 100, jitter: 2_000, ..LinkFaults::default() },
             healed_delay: 1_000,
             no_new_views_of: Vec::new(),

@@ -127,8 +127,8 @@ impl Node {
         let (log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
             .map_err(|error| damaged("log", &error))?;
         self.promised.found(&found.records).map_err(Refused::Lost)?;
-        let blocks = BlockStore::open(self.disks.blocks.clone(), ledger)
-            .map_err(|error| damaged("blocks", &error))?;
+        let blocks =
+            BlockStore::open(self.disks.blocks.clone(), ledger).map_err(|error| damaged("blocks", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
         let recovered = recover(members, &SimVerifier, found.records, &blocks, &machine)

@@ -271,7 +271,10 @@ impl<'d> Run<'d> {
         match self.cluster.try_start(member) {
             Err(why) if !betrayed => {
                 let what = format!("{member} does not start: {why}");
-                self.cluster.checkers.violations.push(Violation { property: "D4 starts after a crash", what });
+                self.cluster
+                    .checkers
+                    .violations
+                    .push(Violation { property: "D4 starts after a crash", what });
             }
             _ => {}
         }

@@ -34,9 +34,10 @@ fn line(told: &Told) -> Option<String> {
         Told::Executed { member, height, digest } => Some(format!("{member} executes {height} {digest}")),
         Told::Crashed { member } => Some(format!("{member} crashes")),
         Told::Started { member } => Some(format!("{member} starts")),
-        Told::Sent { message: Message::Notice(Notice::Ping { .. } | Notice::Pong { .. } | Notice::Status(_)), .. } => {
-            None
-        }
+        Told::Sent {
+            message: Message::Notice(Notice::Ping { .. } | Notice::Pong { .. } | Notice::Status(_)),
+            ..
+        } => None,
         Told::Sent { from, to, message } => Some(format!("{from} to {to}: {}", in_short(message))),
     }
 }
@@ -45,7 +46,11 @@ fn in_short(message: &Message) -> String {
     match message {
         Message::Vote(signed) => format!("{:?}", signed.statement),
         Message::Proposal(proposal) => {
-            format!("{:?}, {} transactions", proposal.pre_prepare.statement, proposal.batch.transactions.len())
+            format!(
+                "{:?}, {} transactions",
+                proposal.pre_prepare.statement,
+                proposal.batch.transactions.len()
+            )
         }
         Message::ViewChange(view_change) => {
             let prepared: Vec<_> =

@@ -10,7 +10,8 @@ pub(crate) struct WrongSenders;
 impl Behaviour for WrongSenders {
     fn instead(&mut self, liar: &mut Liar, to: ReplicaId, message: Message) -> Vec<Held> {
         let Message::NewView(new_view) = &message else { return at_once(message) };
-        let Statement::NewView { view, mut chosen, min, proposals } = new_view.statement.statement.clone() else {
+        let Statement::NewView { view, mut chosen, min, proposals } = new_view.statement.statement.clone()
+        else {
             return at_once(message);
         };
         if new_view.statement.signer != liar.me || chosen.is_empty() {

@@ -10,8 +10,7 @@ pub(crate) struct WrongConclusion;
 
 /// The NEW-VIEW with something else in it, signed.
 pub(crate) fn altered(liar: &Liar, new_view: &NewView, way: u16) -> Message {
-    let Statement::NewView { view, chosen, min, mut proposals } = new_view.statement.statement.clone()
-    else {
+    let Statement::NewView { view, chosen, min, mut proposals } = new_view.statement.statement.clone() else {
         return Message::NewView(Arc::new(new_view.clone()));
     };
     match (way, proposals.is_empty()) {

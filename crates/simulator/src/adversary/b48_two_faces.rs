@@ -13,11 +13,16 @@ impl Behaviour for TwoFaces {
     fn instead(&mut self, liar: &mut Liar, to: ReplicaId, message: Message) -> Vec<Held> {
         match &message {
             Message::Proposal(proposal) if proposal.pre_prepare.signer == liar.me => {
-                let batch = Batch { time: LedgerTime(proposal.batch.time.0 + 1), ..(*proposal.batch).clone() };
+                let batch =
+                    Batch { time: LedgerTime(proposal.batch.time.0 + 1), ..(*proposal.batch).clone() };
                 let digest = HashedBatch::new(proposal.batch.clone()).digest();
                 let other = HashedBatch::new(Arc::new(batch.clone())).digest();
                 liar.agreed.borrow_mut().insert(digest, other);
-                if liar.deceives(to) { at_once(liar.propose_instead(proposal, batch)) } else { at_once(message) }
+                if liar.deceives(to) {
+                    at_once(liar.propose_instead(proposal, batch))
+                } else {
+                    at_once(message)
+                }
             }
             Message::Vote(vote) if vote.signer == liar.me && liar.deceives(to) => {
                 let other = |digest| liar.agreed.borrow().get(&digest).copied();

@@ -117,9 +117,13 @@ impl Total {
         self.heights.sort_unstable();
         let seeds = self.heights.len();
         let at = |share: usize| self.heights.get(seeds * share / 100).copied().unwrap_or(0);
-        println!("{seeds} seeds passed in {seconds:.0} s with {jobs} jobs: {:.1} a second", seeds as f64 / seconds);
+        println!(
+            "{seeds} seeds passed in {seconds:.0} s with {jobs} jobs: {:.1} a second",
+            seeds as f64 / seconds
+        );
         println!("blocks a seed: median {}, of ten seeds {} to {}", at(50), at(10), at(90));
-        for (low, high) in [(0, 10), (10, 50), (50, 100), (100, 200), (200, 400), (400, 800), (800, u64::MAX)] {
+        for (low, high) in [(0, 10), (10, 50), (50, 100), (100, 200), (200, 400), (400, 800), (800, u64::MAX)]
+        {
             let count = self.heights.iter().filter(|height| (low..high).contains(*height)).count();
             let bar = "#".repeat(60 * count / seeds.max(1));
             println!("  {low:>4} blocks or more {count:>7} {bar}");
@@ -134,7 +138,8 @@ impl Total {
         }
         let lies: Vec<String> = self.lies.iter().map(|(way, count)| format!("{way}: {count}")).collect();
         println!("lies told, by number of the way: {}", lies.join(", "));
-        let growth: Vec<String> = self.growth.iter().map(|(seeds, states)| format!("{seeds}: {states}")).collect();
+        let growth: Vec<String> =
+            self.growth.iter().map(|(seeds, states)| format!("{seeds}: {states}")).collect();
         println!("distinct abstract states {}; after so many seeds {}", self.states.len(), growth.join(", "));
         for name in quorate_types::probes::ALL.iter().filter(|_| cfg!(feature = "probes")) {
             println!("{:>10} times {name}", self.probes.get(name).copied().unwrap_or(0));
@@ -245,10 +250,13 @@ fn judge_mutants(options: &Options) -> ExitCode {
     });
     let kills = kills.into_inner().expect("nobody panics with it");
     let mut survivors = 0;
-    println!("| mutant | mistake | property that fails first | seeds, five starts | median |\n|---|---|---|---|---|");
+    println!(
+        "| mutant | mistake | property that fails first | seeds, five starts | median |\n|---|---|---|---|---|"
+    );
     for (at, (name, what)) in wanted.iter().enumerate() {
         let starts: Vec<Kill> = kills.range((at, 0)..(at + 1, 0)).map(|(_, kill)| *kill).collect();
-        let mut seeds: Vec<u64> = starts.iter().map(|kill| kill.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
+        let mut seeds: Vec<u64> =
+            starts.iter().map(|kill| kill.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
         let text = |seeds: u64| if seeds == u64::MAX { "none".to_owned() } else { seeds.to_string() };
         let listed: Vec<String> = seeds.iter().map(|seeds| text(*seeds)).collect();
         seeds.sort_unstable();

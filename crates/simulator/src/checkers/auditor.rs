@@ -44,7 +44,8 @@ impl Auditor {
         if let Statement::Commit { view, seq, digest } = signed.statement {
             let (first, committed) = *self.committed_to.entry((view, seq)).or_insert((from, digest));
             if committed != digest {
-                let what = format!("in view {view} at {seq} {first} committed to {committed}, {from} to {digest}");
+                let what =
+                    format!("in view {view} at {seq} {first} committed to {committed}, {from} to {digest}");
                 return Err(Violation { property: "S8 one prepared digest", what });
             }
         }
@@ -109,13 +110,14 @@ impl Auditor {
 
     /// V2: P has every slot above base that was prepared, and so every slot that its sender committed to in a lower view.
     fn forgotten_commit(&self, from: ReplicaId, view_change: &ViewChange) -> Result<(), Violation> {
-        let Statement::ViewChange { view: to, base, .. } = view_change.statement.statement else { return Ok(()) };
+        let Statement::ViewChange { view: to, base, .. } = view_change.statement.statement else {
+            return Ok(());
+        };
         let above = self.commits.range((from, base.next())..=(from, Seq::new(u64::MAX)));
         for ((_, seq), (view, digest)) in above.filter(|(_, (view, _))| *view < to) {
             let entry = view_change.prepared.iter().find(|entry| entry.seq == *seq);
-            let kept = entry.is_some_and(|entry| {
-                entry.view > *view || (entry.view == *view && entry.digest == *digest)
-            });
+            let kept = entry
+                .is_some_and(|entry| entry.view > *view || (entry.view == *view && entry.digest == *digest));
             if !kept {
                 let what = format!(
                     "{from} committed to {digest} at {seq} in view {view}; its VIEW-CHANGE to {to} has {:?} there",

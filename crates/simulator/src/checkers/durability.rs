@@ -71,8 +71,12 @@ fn contradiction(statement: &Statement) -> Option<Statement> {
         Statement::PrePrepare { view, seq, digest } => {
             Some(Statement::PrePrepare { view, seq, digest: other(digest) })
         }
-        Statement::Prepare { view, seq, digest } => Some(Statement::Prepare { view, seq, digest: other(digest) }),
-        Statement::Commit { view, seq, digest } => Some(Statement::Commit { view, seq, digest: other(digest) }),
+        Statement::Prepare { view, seq, digest } => {
+            Some(Statement::Prepare { view, seq, digest: other(digest) })
+        }
+        Statement::Commit { view, seq, digest } => {
+            Some(Statement::Commit { view, seq, digest: other(digest) })
+        }
         Statement::Checkpoint { seq, header } => Some(Statement::Checkpoint { seq, header: other(header) }),
         Statement::ViewChange { view, base, base_proof, prepared } => {
             Some(Statement::ViewChange { view, base, base_proof, prepared: other(prepared) })

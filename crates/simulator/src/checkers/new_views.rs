@@ -14,7 +14,12 @@ pub(crate) struct NewViews {
 
 impl NewViews {
     /// A message leaves a member, correct or not: its COMMIT counts.
-    pub(crate) fn sent(&mut self, from: ReplicaId, message: &Message, strong: usize) -> Result<(), Violation> {
+    pub(crate) fn sent(
+        &mut self,
+        from: ReplicaId,
+        message: &Message,
+        strong: usize,
+    ) -> Result<(), Violation> {
         let Message::Vote(signed) = message else { return Ok(()) };
         let Statement::Commit { view, seq, digest } = signed.statement else { return Ok(()) };
         if signed.signer != from || self.committed.contains_key(&seq) {
@@ -32,7 +37,9 @@ impl NewViews {
 
     /// A correct member accepted a NEW-VIEW, its own or another's.
     pub(crate) fn accepted(&mut self, new_view: &NewView) -> Result<(), Violation> {
-        let Statement::NewView { view, min, proposals, .. } = &new_view.statement.statement else { return Ok(()) };
+        let Statement::NewView { view, min, proposals, .. } = &new_view.statement.statement else {
+            return Ok(());
+        };
         self.accepted.insert(*view, (*min, proposals.clone()));
         let above = self.committed.range(min.next()..);
         above

@@ -19,7 +19,12 @@ pub(crate) fn time_for(waiting: usize, delay: u64) -> Duration {
 }
 
 /// What is left when the bound has passed.
-pub(crate) fn within(bound: Duration, waiting: usize, converged: bool, position: &str) -> Result<(), Violation> {
+pub(crate) fn within(
+    bound: Duration,
+    waiting: usize,
+    converged: bool,
+    position: &str,
+) -> Result<(), Violation> {
     let (property, what) = match (waiting, converged) {
         (0, true) => return Ok(()),
         (0, false) => ("L2 catching up", format!("members lag after {bound:?}: {position}")),

@@ -96,7 +96,9 @@ impl Reference {
         };
         Ok(match operation {
             Operation::Put { key, value } => set(&mut self.values, key, value),
-            Operation::Delete { key } => OperationOutput::Done { existed: self.values.remove(&key).is_some() },
+            Operation::Delete { key } => {
+                OperationOutput::Done { existed: self.values.remove(&key).is_some() }
+            }
             Operation::Get { key } => OperationOutput::Value(self.values.get(&key).cloned()),
             Operation::Cas { key, expected, value } => {
                 let found = self.values.get(&key);

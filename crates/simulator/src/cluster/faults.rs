@@ -109,8 +109,7 @@ impl Cluster {
                 }
             }
             DiskFault::LogBit | DiskFault::BlockBit => {
-                let disk =
-                    if fault == DiskFault::LogBit { &node.disks.log } else { &node.disks.blocks };
+                let disk = if fault == DiskFault::LogBit { &node.disks.log } else { &node.disks.blocks };
                 let names = quorate_storage::Disk::list(disk).unwrap_or_default();
                 if let Some(name) = names.get(self.random.index(names.len())) {
                     let len = quorate_storage::Disk::read(disk, name).map_or(0, |bytes| bytes.len());
@@ -124,8 +123,11 @@ impl Cluster {
     /// A hash of what the cluster looks like from afar: of each member its phase, how far its view, execution, base and
     /// stable checkpoint are from the least, and what it waits for; and whether links are cut.
     pub fn abstract_state(&self) -> u64 {
-        let statuses: Vec<_> =
-            self.nodes.iter().map(|node| node.process.as_ref().map(|process| process.host.status())).collect();
+        let statuses: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.process.as_ref().map(|process| process.host.status()))
+            .collect();
         let up = || statuses.iter().flatten();
         let least = |of: fn(&ReplicaStatus) -> u64| up().map(of).min().unwrap_or(0);
         let (view, executed) = (least(|status| status.view.get()), least(|status| status.executed.get()));

@@ -14,14 +14,8 @@ impl Cluster {
     /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
     pub fn corrupt(&mut self, member: ReplicaId, ways: &[u16]) {
         let seed = self.random.any();
-        let adversary = Adversary::new(
-            member,
-            &self.members,
-            &self.genesis.parameters,
-            seed,
-            ways,
-            &self.agreed_lies,
-        );
+        let adversary =
+            Adversary::new(member, &self.members, &self.genesis.parameters, seed, ways, &self.agreed_lies);
         self.adversaries.insert(member, adversary);
         self.checkers.faulty.insert(member);
     }
@@ -100,7 +94,9 @@ impl Cluster {
         let now = self.clocks(from);
         let restarted = node.start(&self.genesis, &self.members, from, now).map(|_| node.process);
         let result = match &restarted {
-            Ok(process) => durability::stands_by(from, message, process.as_ref().map(|process| &process.host)),
+            Ok(process) => {
+                durability::stands_by(from, message, process.as_ref().map(|process| &process.host))
+            }
             Err(refused) => durability::not_restarted(from, refused),
         };
         self.checkers.note(result);
