@@ -85,6 +85,8 @@ pub trait Recorder: std::fmt::Debug + Send {
 pub struct Host<S> {
     recorder: Option<Box<dyn Recorder>>,
     replica: Replica<S>,
+    /// Where the replica stands since its last input.
+    status: ReplicaStatus,
     state: Snapshot,
     recent: Recent,
     gateway: Gateway,
@@ -101,6 +103,7 @@ impl<S: Signer> Host<S> {
         let replica = Replica::start(config.config, signer, recovered, now, &mut turn.outbox);
         let host = Self {
             recorder: None,
+            status: replica.status(),
             replica,
             state: config.state,
             recent: Recent::default(),
@@ -148,14 +151,18 @@ impl<S: Signer> Host<S> {
     }
 
     fn core(&mut self, now: Now, input: Input, turn: &mut Turn) -> Verdict {
-        let Some(recorder) = &mut self.recorder else {
-            return self.replica.handle(now, input, &mut turn.outbox);
+        let verdict = match &mut self.recorder {
+            None => self.replica.handle(now, input, &mut turn.outbox),
+            Some(recorder) => {
+                recorder.input(now, &input);
+                let mut outbox = Outbox::new();
+                let verdict = self.replica.handle(now, input, &mut outbox);
+                recorder.outcome(&verdict, &outbox);
+                turn.outbox.then(outbox);
+                verdict
+            }
         };
-        recorder.input(now, &input);
-        let mut outbox = Outbox::new();
-        let verdict = self.replica.handle(now, input, &mut outbox);
-        recorder.outcome(&verdict, &outbox);
-        turn.outbox.then(outbox);
+        self.status = self.replica.status();
         verdict
     }
 
@@ -212,7 +219,7 @@ impl<S: Signer> Host<S> {
     /// One input for all; who does not fit into custody is told to come again (C5).
     fn request(&mut self, now: Now, requests: Vec<Verified<HashedTransaction>>, turn: &mut Turn) {
         let full = |verdict: &Verdict| *verdict == Verdict::Ignored(Ignored::CustodyFull);
-        let custody = self.replica.status();
+        let custody = self.status;
         let roomy = custody.custody_bytes < limits::CUSTODY_BYTES / 2
             && custody.custody + requests.len() < limits::CUSTODY_REQUESTS_PER_SENDER;
         if roomy {
@@ -234,7 +241,7 @@ impl<S: Signer> Host<S> {
     /// Why a transaction is not taken, if it is not.
     fn refuse(&self, now: Now, transaction: &HashedTransaction) -> Option<Answer> {
         let refused = |code, retry_after_ms| Some(Answer::Refused(Refusal { code, retry_after_ms }));
-        match self.replica.status().phase {
+        match self.status.phase {
             Phase::Starting | Phase::Learner | Phase::Halted => return refused(ErrorCode::NotReady, 200),
             Phase::Normal | Phase::ViewChange | Phase::CatchingUp => {}
         }
@@ -303,7 +310,7 @@ impl<S: Signer> Host<S> {
 
     /// PINGs, and V1's silence of the primary while requests wait.
     fn watch_primary(&mut self, now: Now, turn: &mut Turn) {
-        let status = self.replica.status();
+        let status = self.status;
         let backup_waits = status.waiting && status.active && status.primary != status.me;
         for (peer, ping) in self.links.pings(now.monotonic, backup_waits.then_some(status.primary)) {
             send(peer, ping, turn);
@@ -317,7 +324,7 @@ impl<S: Signer> Host<S> {
 
     /// When [`Event::Deadline`] is due next.
     pub fn next_deadline(&self, now: Now) -> Monotonic {
-        let status = self.replica.status();
+        let status = self.status;
         let due = self.replica.next_deadline().into_iter().chain(self.links.next_ping()).min();
         let mut next = due.unwrap_or(now.monotonic.plus(NOTHING_DUE));
         if status.waiting && status.active && status.primary != status.me {
@@ -337,7 +344,7 @@ impl<S: Signer> Host<S> {
     }
 
     pub fn status(&self) -> ReplicaStatus {
-        self.replica.status()
+        self.status
     }
 
     /// The executed state.

@@ -252,7 +252,7 @@ impl<S: Signer> Replica<S> {
             view: self.peers.highest_view.get(&from).cloned(),
             vote: self.peers.highest_vote.get(&from).cloned(),
         };
-        out.send(from, Message::Notice(Notice::HelloReply(reply)));
+        out.send(from, Message::Notice(Notice::HelloReply(Box::new(reply))));
         Verdict::Accepted
     }
 

@@ -80,8 +80,13 @@ impl Draw {
     pub fn of(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xD1AF);
         let random = &mut random;
-        let n = u16::try_from(if random.permille(40) { random.between(8, 13) } else { random.between(4, 7) });
-        let n = n.unwrap_or(4);
+        // Small clusters cost less, and most of what can go wrong goes wrong in them.
+        let n = match random.below(100) {
+            0..3 => random.between(8, 13),
+            3..33 => random.between(5, 7),
+            _ => 4,
+        };
+        let n = u16::try_from(n).unwrap_or(4);
         let f = usize::from((n - 1) / 3);
         let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
         if random.permille(20) {
@@ -113,7 +118,7 @@ impl Draw {
             full_disks: on(random, 150, 8),
             workload: workload(random),
             steps: random.between(250, 900) / (1 + u64::from(n > 7)),
-            blocks: random.between(104, 160),
+            blocks: random.between(101, 120),
             liars,
             betrayed,
             dead,

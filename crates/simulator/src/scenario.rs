@@ -281,7 +281,7 @@ impl Runner {
             waiting.retain(|message| !isolated.contains(&message.from) && !isolated.contains(&message.to));
             let Some(at) = waiting.iter().position(wanted) else { return Ok(()) };
             if let Some(message) = waiting.remove(at) {
-                self.cluster.deliver(message);
+                self.cluster.deliver(&message);
             }
         }
         Err("the cluster does not come to rest".to_owned())
@@ -343,7 +343,7 @@ impl Runner {
         let Network::Manual(waiting) = &self.cluster.network else { return };
         let mut counts: BTreeMap<(&str, ReplicaId, ReplicaId), usize> = BTreeMap::new();
         for message in waiting {
-            *counts.entry((kind(&message.message), message.from, message.to)).or_default() += 1;
+            *counts.entry((kind(message.message()), message.from, message.to)).or_default() += 1;
         }
         for ((kind, from, to), count) in counts {
             let _ = writeln!(out, "{kind} {from} to {to}: {count}");
@@ -474,7 +474,7 @@ fn filter_of(words: &[&str]) -> Result<Filter, String> {
     let from = after(words, "from").map(members).transpose()?;
     let to = after(words, "to").map(members).transpose()?;
     Ok(Box::new(move |message: &InFlight| {
-        kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|wanted| wanted == kind(&message.message)))
+        kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|wanted| wanted == kind(message.message())))
             && from.as_ref().is_none_or(|from| from.contains(&message.from))
             && to.as_ref().is_none_or(|to| to.contains(&message.to))
     }))

@@ -18,7 +18,8 @@ pub enum Notice {
     },
     Fetch(Fetch),
     Hello(Hello),
-    HelloReply(HelloReply),
+    /// Boxed: it is rare, and twice as large as any other message.
+    HelloReply(Box<HelloReply>),
 }
 
 /// Where a replica stands and what it holds (R1): peers send what it lacks.

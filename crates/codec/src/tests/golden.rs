@@ -119,7 +119,10 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("fetch-view-change", Notice::Fetch(Fetch::ViewChange { sender: ReplicaId::new(1), digest })),
         ("fetch-blocks", Notice::Fetch(Fetch::Blocks { from: Seq::new(1) })),
         ("hello", Notice::Hello(Hello { nonce: [1; 32] })),
-        ("hello-reply", Notice::HelloReply(HelloReply { nonce: [1; 32], view: None, vote: Some(vote()) })),
+        (
+            "hello-reply",
+            Notice::HelloReply(Box::new(HelloReply { nonce: [1; 32], view: None, vote: Some(vote()) })),
+        ),
     ];
     let mut messages = vec![
         ("proposal", Message::Proposal(proposal)),

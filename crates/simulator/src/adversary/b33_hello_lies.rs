@@ -13,6 +13,6 @@ impl Behaviour for HelloLies {
         let mut forged = liar.sign(Statement::Commit { view, seq, digest: Digest([1; 32]) });
         forged.signer = to;
         let vote = if liar.random.permille(500) { None } else { Some(forged) };
-        at_once(Message::Notice(Notice::HelloReply(HelloReply { view: None, vote, ..reply })))
+        at_once(Message::Notice(Notice::HelloReply(Box::new(HelloReply { view: None, vote, ..*reply }))))
     }
 }

@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "quorate-sim [--from SEED] [--count N] [--jobs N]   run seeds; --jobs 0, the default, is one for each core
 quorate-sim --seed SEED                             run one seed and print its report
 quorate-sim --trace SEED                            print what happens in it, line by line

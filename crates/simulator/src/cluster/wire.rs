@@ -1,6 +1,6 @@
 //! Messages on their way: what leaves a replica, what a liar makes of it, what arrives.
 
-use super::{Cluster, Happening, InFlight, Network, Told};
+use super::{Cluster, Happening, InFlight, Network, Sent, Told};
 use crate::adversary::Adversary;
 use crate::checkers::durability;
 use crate::scheme::SimVerifier;
@@ -9,6 +9,7 @@ use quorate_crypto::verify_one;
 use quorate_engine::{Event, is_useful};
 use quorate_types::{Message, ReplicaId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Cluster {
     /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
@@ -51,7 +52,7 @@ impl Cluster {
             if let Some(story) = &mut self.story {
                 story.push(Told::Sent { from, to, message: message.clone() });
             }
-            self.travel(from, to, hold, message);
+            self.travel(from, to, hold, Sent::new(message));
         }
     }
 
@@ -70,11 +71,12 @@ impl Cluster {
         self.mix(&bytes);
         let message = decode_message(&bytes, &self.caps).expect("what a replica sends, others can read");
         self.check_sent(from, &message);
+        let sent = Sent::new(message);
         for to in to {
             if let Some(story) = &mut self.story {
-                story.push(Told::Sent { from, to: *to, message: message.clone() });
+                story.push(Told::Sent { from, to: *to, message: sent.message.clone() });
             }
-            self.travel(from, *to, 0, message.clone());
+            self.travel(from, *to, 0, sent.clone());
         }
     }
 
@@ -103,14 +105,14 @@ impl Cluster {
     }
 
     /// Puts a message on its way, after being held back for some microseconds.
-    fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: Message) {
+    fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, sent: Arc<Sent>) {
         let incarnation = self.nodes[to.index()].incarnation;
-        let in_flight = InFlight { from, to, message, incarnation };
+        let in_flight = InFlight { from, to, sent, incarnation };
         let faults = match &mut self.network {
             Network::Manual(waiting) => return waiting.push_back(in_flight),
             Network::Automatic(faults) => faults,
         };
-        if matches!(&in_flight.message, Message::NewView(_)) && faults.no_new_views_of.contains(&from) {
+        if matches!(in_flight.message(), Message::NewView(_)) && faults.no_new_views_of.contains(&from) {
             return;
         }
         let room = faults.capacity.unwrap_or(u64::MAX);
@@ -120,7 +122,7 @@ impl Cluster {
             let under_way = self.under_way.entry((from, to)).or_default();
             if *under_way < room {
                 *under_way += 1;
-                self.plan(self.now + hold + delay, Happening::Deliver(Box::new(in_flight.clone())));
+                self.plan(self.now + hold + delay, Happening::Deliver(in_flight.clone()));
             }
         }
         if replay {
@@ -137,7 +139,7 @@ impl Cluster {
             old.incarnation = self.nodes[old.to.index()].incarnation;
             *self.under_way.entry((old.from, old.to)).or_default() += 1;
             let at = self.now + self.random.below(10_000);
-            self.plan(at, Happening::Deliver(Box::new(old)));
+            self.plan(at, Happening::Deliver(old));
         } else {
             self.heard_before.push(in_flight);
         }
@@ -158,17 +160,19 @@ impl Cluster {
     }
 
     /// Hands a message over as its receiver's network does: checked, then to the host.
-    pub fn deliver(&mut self, in_flight: InFlight) {
-        let InFlight { from, to, message, incarnation } = in_flight;
+    pub fn deliver(&mut self, in_flight: &InFlight) {
+        let InFlight { from, to, ref sent, incarnation } = *in_flight;
         if let Some(under_way) = self.under_way.get_mut(&(from, to)) {
             *under_way = under_way.saturating_sub(1);
         }
         let node = &self.nodes[to.index()];
         let Some(process) = node.process.as_ref().filter(|_| node.incarnation == incarnation) else { return };
-        if !is_useful(&process.host.status(), &message) {
+        if !is_useful(&process.host.status(), &sent.message) {
             return;
         }
-        match verify_one(&self.members, &SimVerifier, &self.cache, message) {
+        let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
+        let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };
+        match checked {
             Ok(message) => self.event(to, Event::Message { from, message }),
             Err(why) => self.checkers.refused(from, &why),
         }
@@ -177,6 +181,6 @@ impl Cluster {
     /// A message as if `from` had sent it just now.
     pub fn forge(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
         let incarnation = self.nodes[to.index()].incarnation;
-        self.deliver(InFlight { from, to, message, incarnation });
+        self.deliver(&InFlight { from, to, sent: Sent::new(message), incarnation });
     }
 }
