@@ -6,6 +6,7 @@ use crate::outbox::{Effect, Outbox, Report};
 use crate::replica::{Head, Replica};
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedBlock, Signer};
+use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, BlockCertificate, CertificateKind, Digest, LedgerTime, Message, Now, ReplicaId, Seq,
     Signature, SignedStatement, Statement, StatementKind, limits,
@@ -70,6 +71,9 @@ impl<S: Signer> Replica<S> {
         self.release_custody(now, seq, &consumed);
         if oldest.is_some() && self.custody.oldest().map(|(id, _)| id) != oldest {
             self.oldest_was_executed(out);
+        }
+        if mutant("m12") {
+            self.request_timer_for = None;
         }
         self.attest(seq, header_hash, out);
         if seq.is_checkpoint(self.config.parameters.checkpoint_every) {
@@ -293,7 +297,8 @@ impl<S: Signer> Replica<S> {
 
     /// V10: what the request timer is bound to, if it should run.
     pub(crate) fn timed_head(&self) -> Option<Head> {
-        if !self.active || self.catching_up || self.halted || self.window_waits() {
+        if !self.active || self.catching_up || self.halted || self.window_waits() || self.execution_is_full()
+        {
             return None;
         }
         if let Some((id, in_slot)) = self.custody.oldest() {
@@ -302,6 +307,13 @@ impl<S: Signer> Replica<S> {
             return (!committed).then_some(Head::Request(id));
         }
         self.obligation.map(Head::Obligation)
+    }
+
+    /// Whether so much was handed over to execution that the rest waits: a replica whose disk or execution is slow must not
+    /// pile up what the others decide. What falls behind a proven checkpoint meanwhile comes again as blocks.
+    pub(crate) fn execution_is_full(&self) -> bool {
+        let most = self.config.parameters.window.max(2 * limits::FETCH_BLOCKS as u64);
+        self.delivered.above(self.executed) >= most
     }
 
     /// Whether the window is used up and waits for a checkpoint: no primary could propose (V10, F15).

@@ -178,6 +178,14 @@ impl Outbox {
         !self.records.is_empty() || self.compaction.is_some()
     }
 
+    /// What goes to one peer alone.
+    pub fn sent_to(&self, peer: ReplicaId) -> impl Iterator<Item = &Message> {
+        self.effects.iter().filter_map(move |effect| match effect {
+            Effect::Send { to, message } if *to == peer => Some(message),
+            _ => None,
+        })
+    }
+
     /// Adds an effect that waits for every record of this outbox and of earlier ones. Hosts use it for what must
     /// keep its place behind the core's own effects.
     pub fn push(&mut self, effect: Effect) {

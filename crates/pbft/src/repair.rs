@@ -7,6 +7,7 @@ use crate::slot::{Slot, bit, bitmap};
 use crate::timers::Timer;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedMessage, Signer};
+use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq,
@@ -231,10 +232,10 @@ impl<S: Signer> Replica<S> {
         for (seq, slot) in owed.chain(self.slots.range(first..end)) {
             let held = status.slots.iter().find(|held| held.seq == *seq);
             let spent = self.repair_slot(to, status, *seq, slot, held, out);
-            if spent >= budget {
+            if spent >= budget && !mutant("m44") {
                 return;
             }
-            budget -= spent;
+            budget = budget.saturating_sub(spent);
         }
     }
 
@@ -412,7 +413,7 @@ impl<S: Signer> Replica<S> {
         if is_proposal(&message) && queue.iter().filter(|held| is_proposal(held)).count() >= most_proposals {
             return Verdict::Ignored(Ignored::TooFarAhead);
         }
-        if queue.len() >= limits::FUTURE_MESSAGES_PER_PEER {
+        if queue.len() >= limits::FUTURE_MESSAGES_PER_PEER && !mutant("m43") {
             queue.pop_front();
             hit("a message of the future is dropped");
         }

@@ -91,7 +91,11 @@ impl<S: Signer> Replica<S> {
         if wanted == self.request_timer_for {
             return;
         }
+        let stale = mutant("m13") && self.request_timer_for.is_some() && wanted.is_some();
         self.request_timer_for = wanted;
+        if stale {
+            return;
+        }
         match wanted {
             Some(_) => self.timers.set(Timer::Request, now.monotonic.plus(self.timeout)),
             None => self.timers.cancel(Timer::Request),
@@ -335,6 +339,7 @@ impl<S: Signer> Replica<S> {
                 || seq <= proven
                 || self.slots.get(&seq).is_some_and(|slot| slot.bodies.contains_key(digest))
         };
+        let holds = |seq: Seq, digest: &Digest| mutant("m53") || holds(seq, digest);
         match new_view::choose(self.me(), &candidates, strong, holds) {
             Ok(chosen) => self.send_new_view(now, chosen, out),
             Err(missing) => self.fetch_for_new_view(missing, out),

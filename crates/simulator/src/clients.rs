@@ -60,6 +60,16 @@ impl Clients {
         }
     }
 
+    /// Where each client is: what it starts from now on has at least this number.
+    pub(crate) fn marks(&self) -> Vec<u64> {
+        self.next.clone()
+    }
+
+    /// Transactions that were started before these marks and still wait.
+    pub(crate) fn waiting_since(&self, marks: &[u64]) -> usize {
+        self.waiting.keys().filter(|(client, number, _)| *number < marks[*client]).count()
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }

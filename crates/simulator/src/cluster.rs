@@ -6,7 +6,7 @@ mod setup;
 mod wire;
 
 use crate::adversary::{Adversary, Agreed};
-use crate::checkers::Checkers;
+use crate::checkers::{Checkers, repairs};
 use crate::link::LinkFaults;
 use crate::promised::WatchedLog;
 use crate::random::Random;
@@ -17,7 +17,7 @@ use quorate_codec::Caps;
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verified, verify_one};
 use quorate_engine::{Answer, Event, Turn, dispatch};
 use quorate_pbft::{Outbox, ReplicaStatus, Report, release};
-use quorate_types::{Genesis, Members, Message, Now, ReplicaId, SignedTransaction};
+use quorate_types::{Genesis, Members, Message, Notice, Now, ReplicaId, SignedTransaction};
 pub use setup::Setup;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -288,7 +288,17 @@ impl Cluster {
         let now = self.clocks(member);
         let Some(process) = &mut self.nodes[member.index()].process else { return };
         self.events += 1;
+        let repairs = match &event {
+            Event::Message { from, message } => {
+                matches!(&**message, CheckedMessage::Notice(Notice::Status(_))).then_some(*from)
+            }
+            _ => None,
+        };
         let turn = process.host.handle(now, event);
+        if let Some(peer) = repairs {
+            let budget = self.nodes[member.index()].tuning.repair_bytes;
+            self.checkers.note(repairs::within(member, budget, turn.outbox.sent_to(peer)));
+        }
         self.turn(member, turn);
         self.plan_deadline(member);
     }

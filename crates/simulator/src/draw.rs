@@ -54,6 +54,10 @@ pub struct Draw {
     pub betrayed: Vec<(ReplicaId, Betrayal)>,
     /// Members that stay down in the healing phase; with the faulty ones, at most as many as may fail.
     pub dead: Vec<ReplicaId>,
+    /// Bytes that one STATUS may cause to be sent (R1): sometimes so few that repair takes many rounds.
+    pub repair_bytes: usize,
+    /// Clients go on while the cluster heals: what waited before must be answered all the same.
+    pub keeps_on: bool,
     /// How long messages take in the healing phase, about, in microseconds: often too long for the first timeout (V6).
     pub healed_delay: u64,
     /// Members whose NEW-VIEWs are lost even in the healing phase. No seed draws any: tests of the oracle do.
@@ -123,6 +127,8 @@ impl Draw {
             betrayed,
             dead,
             beyond_budget,
+            repair_bytes: random.pick(&[2_000, 20_000, 4 << 20, 4 << 20]),
+            keeps_on: random.permille(300),
             calm: false,
         }
     }
@@ -157,6 +163,8 @@ impl Draw {
             betrayed: Vec::new(),
             dead: Vec::new(),
             beyond_budget: false,
+            repair_bytes: 4 << 20,
+            keeps_on: false,
             calm: true,
         }
     }

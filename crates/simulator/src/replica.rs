@@ -87,6 +87,7 @@ pub(crate) struct Node {
     pub(crate) paused_until: u64,
     /// An image of the disks from earlier, as a backup is.
     pub(crate) backup: Option<Disks>,
+    pub(crate) tuning: Tuning,
 }
 
 impl Node {
@@ -100,6 +101,7 @@ impl Node {
             sync_micros: 300,
             paused_until: 0,
             backup: None,
+            tuning: Tuning::default(),
         }
     }
 
@@ -141,7 +143,7 @@ impl Node {
                 me,
                 members: members.clone(),
                 parameters: genesis.parameters.clone(),
-                tuning: Tuning::default(),
+                tuning: self.tuning,
                 nonce,
             },
             state: machine.snapshot().clone(),

@@ -124,6 +124,7 @@ impl<'d> Run<'d> {
         if draw.beyond_budget {
             cluster.checkers.expect_too_many_faults();
         }
+        cluster.set_repair_bytes(draw.repair_bytes);
         for (at, member) in ReplicaId::all(draw.n).enumerate() {
             let skew = i64::try_from(cluster.random.below(400)).unwrap_or(0) - 200;
             cluster.set_clock(member, skew);
@@ -325,23 +326,43 @@ impl<'d> Run<'d> {
                 self.restart(member);
             }
         }
-        self.clients.stopped = true;
+        self.clients.stopped = !self.draw.keeps_on;
+        let before = self.clients.marks();
         let slowest = self.draw.clock_rates.iter().copied().min().unwrap_or(1_000);
         let quorums = self.cluster.members().quorums();
         let bound = progress::bound(quorums, &self.draw.parameters, slowest)
             + progress::time_for(self.clients.waiting(), self.draw.healed_delay);
         let steps = bound.as_millis() / STEP.as_millis();
         for _ in 0..steps {
+            if self.clients.waiting_since(&before) == 0 {
+                break;
+            }
+            self.step(watch)?;
+        }
+        // L6: what waited was not passed over for what came later. Now the rest, and everyone at one height.
+        let waiting = self.clients.waiting_since(&before);
+        if waiting > 0 {
+            return progress::within(bound, waiting, false, &self.positions())
+                .map_err(|violation| self.failure(violation));
+        }
+        self.clients.stopped = true;
+        let steps = steps
+            + progress::time_for(self.clients.waiting(), self.draw.healed_delay).as_millis()
+                / STEP.as_millis();
+        for _ in 0..steps {
             if self.clients.waiting() == 0 && self.converged() {
                 return Ok(());
             }
             self.step(watch)?;
         }
+        progress::within(bound, self.clients.waiting(), self.converged(), &self.positions())
+            .map_err(|violation| self.failure(violation))
+    }
+
+    fn positions(&self) -> String {
         let statuses: Vec<_> =
             ReplicaId::all(self.draw.n).map(|member| self.cluster.status(member)).collect();
-        let position = format!("{statuses:#?}");
-        progress::within(bound, self.clients.waiting(), self.converged(), &position)
-            .map_err(|violation| self.failure(violation))
+        format!("{statuses:#?}")
     }
 
     /// Everyone who lives and does not lie is at the same height (L2).

@@ -3,6 +3,7 @@
 use crate::bytes::{Digest, LedgerId, Signature};
 use crate::ids::{Epoch, ReplicaId, Seq, View};
 use crate::layout::Writer;
+use crate::mutants::mutant;
 use bincode::{Decode, Encode};
 
 /// What a member can say under its signature. The table of M1.
@@ -104,7 +105,12 @@ impl Statement {
     /// The signed bytes: domain tag ‖ 0 ‖ ledger id ‖ epoch ‖ fields (M1, docs/formats.md).
     pub fn signed_bytes(&self, ledger: &LedgerId, epoch: Epoch) -> Vec<u8> {
         let mut writer = Writer::tagged(self.kind().tag());
-        writer.fixed(&ledger.0).u64(epoch.get());
+        if !mutant("m37") {
+            writer.fixed(&ledger.0);
+        }
+        if !mutant("m36") {
+            writer.u64(epoch.get());
+        }
         match self {
             Self::PrePrepare { view, seq, digest }
             | Self::Prepare { view, seq, digest }

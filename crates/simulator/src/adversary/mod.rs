@@ -35,6 +35,8 @@ mod b31_wrong_body;
 mod b32_status_lies;
 mod b33_hello_lies;
 mod b34_wrong_attest;
+mod b40_other_encoding;
+mod b41_lying_lengths;
 mod b48_two_faces;
 mod mutation;
 
@@ -61,6 +63,11 @@ pub(crate) trait Behaviour: std::fmt::Debug {
     /// What `to` gets instead of this message.
     fn instead(&mut self, liar: &mut Liar, to: ReplicaId, message: Message) -> Vec<Held>;
 
+    /// What goes over the wire instead of a message's bytes.
+    fn bytes(&mut self, _liar: &mut Liar, bytes: Vec<u8>) -> Vec<u8> {
+        bytes
+    }
+
     /// What it says without being asked, every few milliseconds.
     fn unasked(&mut self, _liar: &mut Liar) -> Vec<(ReplicaId, Message)> {
         Vec::new()
@@ -70,7 +77,7 @@ pub(crate) trait Behaviour: std::fmt::Debug {
 type Make = fn() -> Box<dyn Behaviour>;
 
 /// Every behaviour with its number; 0 is structured mutation.
-pub(crate) const BEHAVIOURS: [(u16, Make); 35] = [
+pub(crate) const BEHAVIOURS: [(u16, Make); 37] = [
     (1, || Box::new(b01_equivocal_proposal::EquivocalProposal)),
     (2, || Box::new(b02_prepare_as_primary::PrepareAsPrimary)),
     (3, || Box::new(b03_prepare_for_both::PrepareForBoth)),
@@ -104,6 +111,8 @@ pub(crate) const BEHAVIOURS: [(u16, Make); 35] = [
     (32, || Box::new(b32_status_lies::StatusLies)),
     (33, || Box::new(b33_hello_lies::HelloLies)),
     (34, || Box::new(b34_wrong_attest::WrongAttest)),
+    (40, || Box::new(b40_other_encoding::OtherEncoding)),
+    (41, || Box::new(b41_lying_lengths::LyingLengths)),
     (48, || Box::new(b48_two_faces::TwoFaces)),
     (0, || Box::new(mutation::Mutation)),
 ];
@@ -253,6 +262,19 @@ impl Adversary {
             self.liar.said.pop_front();
         }
         held
+    }
+
+    /// What goes over the wire instead of a message's bytes.
+    pub(crate) fn bytes(&mut self, honest: Vec<u8>) -> Vec<u8> {
+        let mut bytes = honest;
+        for (number, behaviour) in &mut self.behaviours {
+            let before = bytes.clone();
+            bytes = behaviour.bytes(&mut self.liar, bytes);
+            if bytes != before {
+                *self.struck.entry(*number).or_default() += 1;
+            }
+        }
+        bytes
     }
 
     /// What it says without being asked.

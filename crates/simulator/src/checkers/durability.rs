@@ -5,7 +5,7 @@ use crate::replica::Refused;
 use crate::scheme::SimSigner;
 use quorate_crypto::{HashedBatch, null_batch_digest};
 use quorate_engine::Host;
-use quorate_types::{Batch, Digest, Message, Record, ReplicaId, SignedStatement, Statement};
+use quorate_types::{Batch, Digest, Message, Record, ReplicaId, Seq, SignedStatement, Statement, View};
 use std::sync::Arc;
 
 const PROPERTY: &str = "D durable before sent";
@@ -37,26 +37,40 @@ pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> R
     Err(Violation { property: PROPERTY, what })
 }
 
-/// Table D, rows PRE-PREPARE, PREPARE and COMMIT: the body is durable too, unless it is null or the slot is behind.
+/// Table D, rows PRE-PREPARE, PREPARE and COMMIT, and V7 for each slot of O: the body is durable too, unless it is null or
+/// the slot is behind.
 pub(crate) fn holds_body(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {
     let Some(signed) = own_statement(from, message) else { return Ok(()) };
-    let (Statement::PrePrepare { seq, digest, .. }
-    | Statement::Prepare { seq, digest, .. }
-    | Statement::Commit { seq, digest, .. }) = signed.statement
-    else {
-        return Ok(());
-    };
+    match &signed.statement {
+        Statement::PrePrepare { seq, digest, .. }
+        | Statement::Prepare { seq, digest, .. }
+        | Statement::Commit { seq, digest, .. } => body_of(from, signed, (*seq, *digest), records),
+        Statement::NewView { min, proposals, .. } => {
+            let slots = (1..).map(|offset| min.plus(offset)).zip(proposals.iter().copied());
+            slots.into_iter().try_for_each(|slot| body_of(from, signed, slot, records))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn body_of(
+    from: ReplicaId,
+    signed: &SignedStatement,
+    (seq, digest): (Seq, Digest),
+    records: &[Record],
+) -> Result<(), Violation> {
     let is_it = |batch: &Arc<Batch>| HashedBatch::new(batch.clone()).digest() == digest;
     let held = records.iter().rev().any(|record| match record {
         Record::Proposal(proposal) => is_it(&proposal.batch),
         Record::Body(batch) => is_it(batch),
         Record::Block(block) => block.block.header.batch_digest == digest,
-        other => stable(other) >= Some(seq.get()),
+        // What q members have a durable state of comes as blocks (V7, T1).
+        other => proven(other).max(stable(other)) >= Some(seq.get()),
     });
     if held || digest == null_batch_digest() {
         return Ok(());
     }
-    let what = format!("{from} sent {:?} without a durable body", signed.statement);
+    let what = format!("{from} sent {:?} without the durable body of {seq}", signed.statement);
     Err(Violation { property: PROPERTY, what })
 }
 
@@ -126,6 +140,12 @@ fn kind(record: &Record) -> String {
 
 /// Whether a record keeps what the statement promises.
 fn promises(record: &Record, signed: &SignedStatement) -> bool {
+    if let Statement::PrePrepare { view, .. } | Statement::Prepare { view, .. } = signed.statement
+        && view_of(record) > Some(view)
+    {
+        // Whoever starts in a higher view proposes and prepares nothing in this one (N10).
+        return true;
+    }
     match (&signed.statement, record) {
         (Statement::PrePrepare { .. }, Record::Proposal(proposal)) => proposal.pre_prepare == *signed,
         // A primary's proposals of O stand in its NEW-VIEW.
@@ -157,6 +177,24 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
     }
 }
 
+/// The view in which a process starts that finds this record.
+fn view_of(record: &Record) -> Option<View> {
+    match record {
+        Record::Anchor { view, .. } => Some(*view),
+        Record::ViewChange(view_change) => Some(view_change.view()),
+        Record::NewView(new_view) => Some(new_view.view()),
+        _ => None,
+    }
+}
+
+fn proven(record: &Record) -> Option<u64> {
+    match record {
+        Record::Anchor { base, .. } => Some(base.base().get()),
+        Record::Base(certificate) => Some(certificate.height.get()),
+        _ => None,
+    }
+}
+
 fn stable(record: &Record) -> Option<u64> {
     match record {
         Record::Anchor { stable, .. } => Some(stable.base().get()),
@@ -166,7 +204,7 @@ fn stable(record: &Record) -> Option<u64> {
 }
 
 /// Table D: an ATTEST needs the slot's own prepared certificate, or its commit or block certificate.
-fn covers(record: &Record, seq: quorate_types::Seq) -> bool {
+fn covers(record: &Record, seq: Seq) -> bool {
     match record {
         Record::Prepared(certificate) => certificate.seq == seq,
         Record::Committed(certificate) => certificate.seq == seq,

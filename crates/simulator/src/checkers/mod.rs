@@ -2,7 +2,9 @@
 
 mod agreement;
 mod auditor;
+pub(crate) mod domains;
 pub(crate) mod durability;
+pub(crate) mod encoding;
 mod exactly_once;
 pub(crate) mod memory;
 mod monotone;
@@ -10,6 +12,7 @@ mod new_views;
 mod outcomes;
 pub(crate) mod progress;
 mod reference;
+pub(crate) mod repairs;
 
 use agreement::Agreement;
 use auditor::Auditor;

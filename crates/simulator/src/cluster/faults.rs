@@ -41,6 +41,13 @@ impl Cluster {
         self.nodes[member.index()].clock.rate = permille.max(1);
     }
 
+    /// How many bytes one STATUS may make any member send; for members that are not up.
+    pub fn set_repair_bytes(&mut self, bytes: usize) {
+        for node in &mut self.nodes {
+            node.tuning.repair_bytes = bytes;
+        }
+    }
+
     /// Stops a member's process for so many microseconds; what is meant for it waits.
     pub fn pause(&mut self, member: ReplicaId, micros: u64) {
         let until = self.now + micros;

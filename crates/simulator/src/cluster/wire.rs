@@ -2,7 +2,7 @@
 
 use super::{Cluster, Happening, InFlight, Network, Sent, Told};
 use crate::adversary::Adversary;
-use crate::checkers::durability;
+use crate::checkers::{domains, durability, encoding};
 use crate::scheme::SimVerifier;
 use quorate_codec::{decode_message, encode_message};
 use quorate_crypto::verify_one;
@@ -45,9 +45,13 @@ impl Cluster {
 
     /// What a liar sends need not be readable, and is held against no checker.
     fn send_lie(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, message: &Message) {
-        let bytes = encode_message(message);
+        let mut bytes = encode_message(message);
+        if let Some(adversary) = self.adversaries.get_mut(&from) {
+            bytes = adversary.bytes(bytes);
+        }
         self.mix(&bytes);
         if let Ok(message) = decode_message(&bytes, &self.caps) {
+            self.checkers.note(encoding::canonical(from, &bytes, &message));
             self.checkers.lied(from, &message);
             if let Some(story) = &mut self.story {
                 story.push(Told::Sent { from, to, message: message.clone() });
@@ -85,9 +89,11 @@ impl Cluster {
     fn check_sent(&mut self, from: ReplicaId, message: &Message) {
         let promised = self.nodes[from.index()].promised.durable();
         self.checkers.sent(from, message, promised);
-        if !self.checkers.faulty.contains(&from) && self.random.permille(20) {
+        let new_view = matches!(message, Message::NewView(_));
+        if !self.checkers.faulty.contains(&from) && (new_view || self.random.permille(20)) {
             let result = durability::holds_body(from, message, promised);
             self.checkers.note(result);
+            self.checkers.note(domains::separate(&self.members, message));
         }
         if self.checkers.faulty.contains(&from) || !self.random.permille(self.durability_checks) {
             return;
