@@ -55,7 +55,24 @@ fn answered(ways: &[u16]) -> u64 {
 }
 
 /// Of a hundred transactions without faults, so many are answered with one member that lies in each of these ways.
-const LEAST: [(u16, u64); 1] = [(1, 1)];
+const LEAST: [(u16, u64); 16] = [
+    (0, 1),
+    (1, 1),
+    (2, 1),
+    (6, 1),
+    (7, 1),
+    (10, 1),
+    (11, 1),
+    (13, 1),
+    (14, 1),
+    (16, 1),
+    (17, 1),
+    (18, 1),
+    (24, 1),
+    (28, 1),
+    (32, 1),
+    (34, 1),
+];
 
 #[test]
 fn l1_one_liar_costs_no_more_than_a_part_of_the_throughput() {
@@ -137,8 +154,7 @@ fn changed_messages(n: u16, seed: u64, steps: u64) -> [usize; 2] {
             let victim = id(u16::try_from(random.below(u64::from(n))).unwrap());
             world.restart(victim);
         }
-        world.step();
-        world.cluster.run_for(std::time::Duration::from_millis(3));
+        world.pass();
         while let Some(message) = world.take() {
             let bytes = encode_message(&message.message);
             for _ in 0..2 {
@@ -156,7 +172,9 @@ fn changed_messages(n: u16, seed: u64, steps: u64) -> [usize; 2] {
         }
     }
     world.cut.insert(liar);
-    world.until("answers", std::time::Duration::from_secs(60), |world| world.unanswered() == 0 && world.agreed());
+    world.until("answers", std::time::Duration::from_secs(60), |world| {
+        world.unanswered() == 0 && world.agreed()
+    });
     [read, refused]
 }
 

@@ -33,7 +33,9 @@ fn two_under_way(again: bool) -> World {
             !matches!(&in_flight.message, Message::Vote(vote)
                 if vote.statement.kind() == quorate_types::StatementKind::Commit)
         });
-        assert!(world.present().iter().all(|status| status.prepared.get() == 2 && status.executed.get() == 0));
+        assert!(
+            world.present().iter().all(|status| status.prepared.get() == 2 && status.executed.get() == 0)
+        );
         world.restart(id(0));
     }
     world
@@ -65,10 +67,12 @@ fn restart_after(again: bool, count: usize, victims: &[ReplicaId], end: End) -> 
     for victim in victims {
         world.restart(*victim);
     }
-    let held = again || victims.iter().all(|victim| victim.get() < 2);
+    let gateways_live = victims.iter().all(|victim| victim.get() < 2);
     let what = format!("again {again}, {count} delivered, {victims:?} end {end:?}");
     world.until(&what, Duration::from_secs(10), |world| {
-        world.agreed() && (!held || world.cluster.checkers.height() >= 2)
+        world.agreed()
+            && (!gateways_live || world.unanswered() == 0)
+            && (!again || world.cluster.checkers.height() >= 2)
     });
     world.ask_everyone_again();
     world.until(&what, Duration::from_secs(10), |world| world.unanswered() == 0 && world.agreed());

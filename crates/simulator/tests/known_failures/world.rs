@@ -105,13 +105,15 @@ impl World {
     /// The next message, if there is one.
     pub fn take(&mut self) -> Option<InFlight> {
         self.cluster.settle();
-        let cut = self.cut.clone();
-        let shuffled = self.shuffled;
-        let pick = self.random.any();
-        let waiting = self.waiting_for()?;
-        waiting.retain(|message| !cut.contains(&message.from) && !cut.contains(&message.to));
-        let place = if shuffled { pick.checked_rem(waiting.len() as u64).unwrap_or(0) } else { 0 };
-        waiting.remove(usize::try_from(place).unwrap())
+        loop {
+            let pick = if self.shuffled { self.random.any() } else { 0 };
+            let waiting = self.waiting_for()?;
+            let place = pick.checked_rem(waiting.len() as u64).unwrap_or(0);
+            let message = waiting.remove(usize::try_from(place).unwrap())?;
+            if !self.cut.contains(&message.from) && !self.cut.contains(&message.to) {
+                return Some(message);
+            }
+        }
     }
 
     /// Delivers everything; what the filter does not keep is lost.
@@ -127,11 +129,16 @@ impl World {
 
     /// Ten milliseconds, in which everything that the filter keeps is delivered.
     pub fn step_with(&mut self, keep: &mut dyn FnMut(&InFlight) -> bool) {
-        self.steps += 1;
         self.deliver(keep);
+        self.pass();
+        self.deliver(keep);
+    }
+
+    /// Ten milliseconds, in which clients ask and hear, and what replicas say waits.
+    pub fn pass(&mut self) {
+        self.steps += 1;
         self.ask_again();
         self.cluster.run_for(STEP);
-        self.deliver(keep);
         self.cluster.look();
         self.hear();
         let violations = &self.cluster.checkers.violations;
@@ -171,7 +178,8 @@ impl World {
         let put = Operation::Put { key, value: number.to_be_bytes().to_vec() };
         // Several clients, one after the other.
         let client = usize::try_from(number % 4).unwrap();
-        let transaction = self.cluster.transaction(client, (1, number / 4), 3_000_000, &Operations(vec![put]));
+        let transaction =
+            self.cluster.transaction(client, (1, number / 4), 3_000_000, &Operations(vec![put]));
         let again = self.steps + PATIENCE;
         self.waiting.insert(number, Waiting { transaction, again });
         self.send(gateway, number);
@@ -220,8 +228,12 @@ impl World {
 
     fn ask_again(&mut self) {
         let gateways = self.gateways();
-        let due: Vec<u64> =
-            self.waiting.iter().filter(|(_, waiting)| waiting.again <= self.steps).map(|(number, _)| *number).collect();
+        let due: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.again <= self.steps)
+            .map(|(number, _)| *number)
+            .collect();
         for number in due {
             if let Some(waiting) = self.waiting.get_mut(&number) {
                 waiting.again = self.steps + PATIENCE;
