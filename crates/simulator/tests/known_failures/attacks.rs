@@ -55,24 +55,7 @@ fn answered(ways: &[u16]) -> u64 {
 }
 
 /// Of a hundred transactions without faults, so many are answered with one member that lies in each of these ways.
-const LEAST: [(u16, u64); 16] = [
-    (0, 1),
-    (1, 1),
-    (2, 1),
-    (6, 1),
-    (7, 1),
-    (10, 1),
-    (11, 1),
-    (13, 1),
-    (14, 1),
-    (16, 1),
-    (17, 1),
-    (18, 1),
-    (24, 1),
-    (28, 1),
-    (32, 1),
-    (34, 1),
-];
+const LEAST: [(u16, u64); 5] = [(1, 80), (10, 80), (11, 80), (16, 50), (17, 80)];
 
 #[test]
 fn l1_one_liar_costs_no_more_than_a_part_of_the_throughput() {
@@ -182,7 +165,7 @@ fn changed_messages(n: u16, seed: u64, steps: u64) -> [usize; 2] {
 fn m4_changed_messages_stop_nobody() {
     let mut all = [0, 0];
     for (n, seed) in [(4, 0), (4, 1), (4, 2), (4, 3), (5, 4), (7, 5), (7, 6)] {
-        let [read, refused] = changed_messages(n, seed, 200);
+        let [read, refused] = changed_messages(n, seed, 100);
         all = [all[0] + read, all[1] + refused];
     }
     println!("{} changed messages were read, {} were not readable", all[0], all[1]);

@@ -47,15 +47,16 @@ fn depose_at_every_checkpoint(n: u16, changes: u64) {
 
 #[test]
 fn v2_to_v9_a_view_change_at_every_checkpoint_a_thousand_times() {
-    depose_at_every_checkpoint(4, 1_050);
+    // More than a thousand in a release build; a debug build takes minutes for that.
+    depose_at_every_checkpoint(4, if cfg!(debug_assertions) { 200 } else { 1_050 });
 }
 
 #[test]
 fn v2_to_v9_a_view_change_at_every_checkpoint_with_seven_members() {
-    depose_at_every_checkpoint(7, 150);
+    depose_at_every_checkpoint(7, 60);
 }
 
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 6;
 
 /// The laggard is behind by several windows when the others have left the view, and f members are dead: no NEW-VIEW and no
 /// commit without its VIEW-CHANGE and its votes. Messages arrive in any order.
@@ -143,7 +144,7 @@ fn v10_one_member_cut_off_and_back_disturbs_nobody() {
 #[test]
 fn v6_after_failed_views_restarted_members_meet_again() {
     for (n, all) in [(4, false), (4, true), (7, false), (7, true)] {
-        for seed in 0..6 {
+        for seed in 0..3 {
             let mut world = World::new(n, small(), seed);
             world.load(3);
             world.restart(id(0));

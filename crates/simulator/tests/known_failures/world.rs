@@ -12,12 +12,12 @@ const STEP: Duration = Duration::from_millis(10);
 /// Steps after which a client that has no outcome asks another gateway.
 const PATIENCE: u64 = 30;
 
-pub fn id(member: u16) -> ReplicaId {
+pub(crate) fn id(member: u16) -> ReplicaId {
     ReplicaId::new(member)
 }
 
 /// Small checkpoints, so that windows pass quickly.
-pub fn small() -> Parameters {
+pub(crate) fn small() -> Parameters {
     Parameters {
         checkpoint_every: 2,
         window: 4,
@@ -33,25 +33,25 @@ struct Waiting {
     again: u64,
 }
 
-pub struct World {
-    pub cluster: Cluster,
-    pub n: u16,
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) n: u16,
     random: Random,
     /// Whether messages arrive in any order.
-    pub shuffled: bool,
+    pub(crate) shuffled: bool,
     /// Members whose messages are lost in both directions.
-    pub cut: BTreeSet<ReplicaId>,
+    pub(crate) cut: BTreeSet<ReplicaId>,
     /// Members that stay down or lie: nobody waits for them.
-    pub lost: BTreeSet<ReplicaId>,
+    pub(crate) lost: BTreeSet<ReplicaId>,
     waiting: BTreeMap<u64, Waiting>,
     tokens: BTreeMap<u64, (ReplicaId, u64)>,
     next: u64,
     steps: u64,
-    pub answered: u64,
+    pub(crate) answered: u64,
 }
 
 impl World {
-    pub fn new(n: u16, parameters: Parameters, seed: u64) -> Self {
+    pub(crate) fn new(n: u16, parameters: Parameters, seed: u64) -> Self {
         let setup = Setup { parameters, ..Setup::of(n) };
         let mut cluster = Cluster::new(&setup, Network::Manual(VecDeque::new()), seed);
         for member in ReplicaId::all(n) {
@@ -74,24 +74,24 @@ impl World {
         world
     }
 
-    pub fn members(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = ReplicaId> + use<> {
         ReplicaId::all(self.n)
     }
 
     /// Members that are up, reached and honest.
-    pub fn present(&self) -> Vec<ReplicaStatus> {
+    pub(crate) fn present(&self) -> Vec<ReplicaStatus> {
         self.members()
             .filter(|member| !self.cut.contains(member) && !self.lost.contains(member))
             .filter_map(|member| self.cluster.status(member))
             .collect()
     }
 
-    pub fn status(&self, member: u16) -> ReplicaStatus {
+    pub(crate) fn status(&self, member: u16) -> ReplicaStatus {
         self.cluster.status(id(member)).unwrap_or_else(|| panic!("{member} is down"))
     }
 
     /// The primary of the highest view that anyone present is in.
-    pub fn primary(&self) -> ReplicaId {
+    pub(crate) fn primary(&self) -> ReplicaId {
         self.present().iter().max_by_key(|status| status.view).expect("someone is present").primary
     }
 
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// The next message, if there is one.
-    pub fn take(&mut self) -> Option<InFlight> {
+    pub(crate) fn take(&mut self) -> Option<InFlight> {
         self.cluster.settle();
         loop {
             let pick = if self.shuffled { self.random.any() } else { 0 };
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Delivers everything; what the filter does not keep is lost.
-    pub fn deliver(&mut self, keep: &mut dyn FnMut(&InFlight) -> bool) {
+    pub(crate) fn deliver(&mut self, keep: &mut dyn FnMut(&InFlight) -> bool) {
         for _ in 0..200_000 {
             let Some(message) = self.take() else { return };
             if keep(&message) {
@@ -128,14 +128,14 @@ impl World {
     }
 
     /// Ten milliseconds, in which everything that the filter keeps is delivered.
-    pub fn step_with(&mut self, keep: &mut dyn FnMut(&InFlight) -> bool) {
+    pub(crate) fn step_with(&mut self, keep: &mut dyn FnMut(&InFlight) -> bool) {
         self.deliver(keep);
         self.pass();
         self.deliver(keep);
     }
 
     /// Ten milliseconds, in which clients ask and hear, and what replicas say waits.
-    pub fn pass(&mut self) {
+    pub(crate) fn pass(&mut self) {
         self.steps += 1;
         self.ask_again();
         self.cluster.run_for(STEP);
@@ -145,11 +145,11 @@ impl World {
         assert!(violations.is_empty(), "{violations:?}");
     }
 
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.step_with(&mut |_| true);
     }
 
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         for _ in 0..time.as_millis() / STEP.as_millis() {
             self.step();
         }
@@ -159,7 +159,7 @@ impl World {
     ///
     /// # Panics
     /// If it is not within so much virtual time.
-    pub fn until(&mut self, what: &str, within: Duration, done: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, within: Duration, done: impl Fn(&Self) -> bool) {
         for _ in 0..within.as_millis() / STEP.as_millis() {
             if done(self) {
                 return;
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// A new transaction through this gateway. Returns its number.
-    pub fn submit(&mut self, gateway: ReplicaId) -> u64 {
+    pub(crate) fn submit(&mut self, gateway: ReplicaId) -> u64 {
         let number = self.next;
         self.next += 1;
         let key = format!("key{}", number % 7).into_bytes();
@@ -196,7 +196,7 @@ impl World {
     }
 
     /// Keeps so many transactions under way, each at any gateway that is present.
-    pub fn load(&mut self, count: usize) {
+    pub(crate) fn load(&mut self, count: usize) {
         let gateways = self.gateways();
         while self.waiting.len() < count && !gateways.is_empty() {
             let gateway = gateways[self.random.index(gateways.len())];
@@ -208,19 +208,19 @@ impl World {
         self.present().iter().map(|status| status.me).collect()
     }
 
-    pub fn unanswered(&self) -> usize {
+    pub(crate) fn unanswered(&self) -> usize {
         self.waiting.len()
     }
 
     /// No client asks again from here on.
-    pub fn no_new_traffic(&mut self) {
+    pub(crate) fn no_new_traffic(&mut self) {
         for waiting in self.waiting.values_mut() {
             waiting.again = u64::MAX;
         }
     }
 
     /// Whoever has no outcome asks again at once.
-    pub fn ask_everyone_again(&mut self) {
+    pub(crate) fn ask_everyone_again(&mut self) {
         for waiting in self.waiting.values_mut() {
             waiting.again = 0;
         }
@@ -264,7 +264,7 @@ impl World {
     }
 
     /// Everyone present is active in one view and has executed the same blocks.
-    pub fn agreed(&self) -> bool {
+    pub(crate) fn agreed(&self) -> bool {
         let present = self.present();
         let one = |of: fn(&ReplicaStatus) -> u64| present.iter().map(of).collect::<BTreeSet<_>>().len() == 1;
         present.iter().all(|status| status.phase == Phase::Normal)
@@ -272,7 +272,7 @@ impl World {
             && one(|status| status.executed.get())
     }
 
-    pub fn restart(&mut self, member: ReplicaId) {
+    pub(crate) fn restart(&mut self, member: ReplicaId) {
         self.cluster.crash(member);
         self.cluster.start(member);
     }
