@@ -146,3 +146,6 @@ pub(crate) fn follows(
     }
     (conclusion.min.base() == *min && conclusion.proposals == *proposals).then_some(conclusion)
 }
+
+#[cfg(test)]
+mod tests;

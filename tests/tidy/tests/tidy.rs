@@ -168,3 +168,75 @@ fn systemd_accepts_the_unit() {
         Err(error) => eprintln!("systemd-analyze is not here ({error}): not checked"),
     }
 }
+
+/// The rows of `docs/known-failures.md`: a letter and how many of it, without B10, which never was.
+const KNOWN_FAILURES: [(char, u32); 5] = [('A', 11), ('B', 13), ('C', 17), ('D', 11), ('E', 13)];
+
+/// What every source of the simulator's properties and mutants says.
+fn simulator_texts() -> String {
+    let mut files = Vec::new();
+    for directory in ["crates/simulator/src", "crates/simulator/tests"] {
+        sources(&root().join(directory), &mut files);
+    }
+    files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Whether a name in backquotes is something that exists: a file, a test in a file, a way to lie, a mutant or a property.
+fn exists(name: &str, simulator: &str) -> bool {
+    let file = |path: &str| {
+        ["", "crates"].map(|top| root().join(top).join(path)).into_iter().find(|path| path.exists())
+    };
+    if let Some((path, test)) = name.split_once("::") {
+        let Some(path) = file(path) else { return false };
+        let text = std::fs::read_to_string(path).unwrap();
+        // Its attribute stands above it; property tests and the tests of an async runtime have others than plain ones.
+        return text.find(&format!("fn {test}(")).is_some_and(|at| {
+            text[..at].trim_end_matches("async ").lines().rev().take(3).any(|line| line.contains("test"))
+        });
+    }
+    let is_numbered = |letter: char| {
+        name.strip_prefix(letter).is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+    };
+    if name.ends_with(".txt") {
+        return file(&format!("tests/scenarios/{name}")).is_some();
+    }
+    if is_numbered('b') {
+        return file(&format!("simulator/src/adversary/{name}.rs")).is_some();
+    }
+    file(name).is_some() || simulator.contains(&format!("\"{name}\""))
+}
+
+#[test]
+fn known_failures_are_each_mapped_to_tests_that_exist() {
+    let text = std::fs::read_to_string(root().join("docs/known-failures.md")).unwrap();
+    let simulator = simulator_texts();
+    let (head, _) = text.split_once("\n## ").unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| id |"))
+        .map(|line| line.split(" | ").collect())
+        .collect();
+    let expected = KNOWN_FAILURES
+        .iter()
+        .flat_map(|(letter, count)| (1..=*count).map(move |number| format!("{letter}{number}")))
+        .filter(|id| id != "B10");
+    let found = rows.iter().map(|row| row[0].trim_start_matches("| ").to_owned());
+    assert!(found.eq(expected), "each row once, in order");
+    for row in &rows {
+        let [id, _, _, test] = row[..] else { panic!("four columns: {row:?}") };
+        let names: Vec<&str> = test.split('`').skip(1).step_by(2).collect();
+        for name in &names {
+            assert!(exists(name, &simulator), "{id}: {name} does not exist");
+        }
+        let excused =
+            ["Does not apply", "As A7", "the same", "seeds", "the two tests", "the scenarios", "Partly"];
+        let reason = excused.iter().any(|reason| test.contains(reason));
+        assert!(!names.is_empty() || reason, "{id} names no test and no reason");
+    }
+    assert!(head.contains("tests/tidy"), "the head says what holds the map");
+    assert!(
+        !exists("crypto/src/checked/tests.rs::no_such_test", &simulator),
+        "the check sees what is missing"
+    );
+    assert!(!exists("no-such-scenario.txt", &simulator) && !exists("m999", &simulator));
+}

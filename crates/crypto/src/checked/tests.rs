@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Cache, Ed25519Signer, Ed25519Verifier, Signer, Verified, verify_one};
-use quorate_types::{Block, LedgerId, LedgerTime, Member, Seq};
+use quorate_types::{Block, LedgerId, LedgerTime, Member, Seq, View};
 
 const LEDGER: LedgerId = LedgerId([7; 32]);
 
@@ -103,4 +103,215 @@ fn m8_a_chain_of_headers_with_anything_changed_proves_nothing() {
     let most = usize::try_from(u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW).expect("small");
     long.links = vec![long.links[0].clone(); most + 1];
     assert_eq!(verified(long), Err(Malformed::BadList));
+}
+
+fn signed_by(signer_id: u16, statement: Statement) -> SignedStatement {
+    let signature = signer(signer_id).sign(&statement.signed_bytes(&LEDGER, Epoch::ZERO));
+    SignedStatement { epoch: Epoch::ZERO, signer: ReplicaId::new(signer_id), statement, signature }
+}
+
+fn accepted(message: Message) -> bool {
+    verify_one(&members(), &Ed25519Verifier, &Cache::new(16), message).is_ok()
+}
+
+const D: Digest = Digest([5; 32]);
+
+fn pre_prepare(view: u64, seq: u64, digest: Digest) -> Statement {
+    Statement::PrePrepare { view: View::new(view), seq: Seq::new(seq), digest }
+}
+
+fn prepare(view: u64, seq: u64, digest: Digest) -> Statement {
+    Statement::Prepare { view: View::new(view), seq: Seq::new(seq), digest }
+}
+
+fn commit(view: u64, seq: u64, digest: Digest) -> Statement {
+    Statement::Commit { view: View::new(view), seq: Seq::new(seq), digest }
+}
+
+/// A signature that a member made, beside its name.
+fn signature_of(by: u16, statement: Statement) -> (ReplicaId, Signature) {
+    (ReplicaId::new(by), signed_by(by, statement).signature)
+}
+
+#[test]
+fn m3_a_vote_in_the_name_of_another_member_is_refused() {
+    let header = D;
+    let votes = [
+        prepare(0, 1, D),
+        commit(0, 1, D),
+        Statement::Attest { seq: Seq::new(1), header },
+        Statement::Checkpoint { seq: Seq::new(1), header },
+    ];
+    for statement in votes {
+        let honest = signed_by(3, statement.clone());
+        assert!(accepted(Message::Vote(honest.clone())), "{statement:?}");
+        for other in [0, 1, 2, 4, u16::MAX] {
+            let forged = SignedStatement { signer: ReplicaId::new(other), ..honest.clone() };
+            assert!(!accepted(Message::Vote(forged)), "{statement:?} of 3 as one of {other}");
+        }
+        let elsewhere = SignedStatement { epoch: Epoch::new(1), ..honest };
+        assert!(!accepted(Message::Vote(elsewhere)), "{statement:?} of another epoch");
+    }
+}
+
+/// Every signature of a certificate is for its one view, slot and digest: votes for anything else complete none.
+#[test]
+fn m3_a_commit_certificate_of_votes_that_differ_proves_nothing() {
+    let of = |commits: Vec<(ReplicaId, Signature)>| {
+        let (view, seq) = (View::new(2), Seq::new(7));
+        Message::CommitCertificate(CommitCertificate { epoch: Epoch::ZERO, view, seq, digest: D, commits })
+    };
+    let good = |by| signature_of(by, commit(2, 7, D));
+    assert!(accepted(of(vec![good(0), good(1), good(2)])));
+    for (what, odd) in [
+        ("of another slot", signature_of(2, commit(2, 8, D))),
+        ("of another view", signature_of(2, commit(1, 7, D))),
+        ("of another digest", signature_of(2, commit(2, 7, Digest([6; 32])))),
+        ("that is a PREPARE", signature_of(2, prepare(2, 7, D))),
+        ("of another member", (ReplicaId::new(2), good(3).1)),
+        ("of who is no member", (ReplicaId::new(4), good(3).1)),
+        ("given twice", good(1)),
+    ] {
+        assert!(!accepted(of(vec![good(0), good(1), odd])), "a COMMIT {what}");
+    }
+    assert!(!accepted(of(vec![good(0), good(1)])), "too few");
+    assert!(!accepted(of(vec![good(1), good(0), good(2)])), "not sorted");
+}
+
+/// Slot 7, prepared in view 1 of primary 1.
+fn prepared() -> PreparedCertificate {
+    PreparedCertificate {
+        epoch: Epoch::ZERO,
+        view: View::new(1),
+        seq: Seq::new(7),
+        digest: D,
+        proposal: signed_by(1, pre_prepare(1, 7, D)).signature,
+        prepares: vec![signature_of(2, prepare(1, 7, D)), signature_of(3, prepare(1, 7, D))],
+    }
+}
+
+fn view_change(base_proof: BaseProof, prepared: Vec<PreparedCertificate>) -> ViewChange {
+    let statement = Statement::ViewChange {
+        view: View::new(2),
+        base: base_proof.base(),
+        base_proof: base_proof_digest(&base_proof),
+        prepared: prepared_set_digest(&prepared),
+    };
+    ViewChange { statement: signed_by(3, statement), base_proof, prepared }
+}
+
+#[test]
+fn n5_a_prepared_certificate_of_votes_that_differ_proves_nothing() {
+    type Change = fn(&mut PreparedCertificate);
+    let says = |entry: PreparedCertificate| {
+        accepted(Message::ViewChange(Arc::new(view_change(BaseProof::Genesis, vec![entry]))))
+    };
+    assert!(says(prepared()));
+    let changes: [(&str, Change); 10] = [
+        ("its view", |entry| entry.view = View::new(5)),
+        ("its slot", |entry| entry.seq = Seq::new(8)),
+        ("its digest", |entry| entry.digest = Digest([6; 32])),
+        ("its epoch", |entry| entry.epoch = Epoch::new(1)),
+        ("a proposal by another", |entry| entry.proposal = signed_by(0, pre_prepare(1, 7, D)).signature),
+        ("a PREPARE of another slot", |entry| entry.prepares[1] = signature_of(3, prepare(1, 8, D))),
+        ("a PREPARE of another view", |entry| entry.prepares[1] = signature_of(3, prepare(0, 7, D))),
+        ("the primary's own PREPARE", |entry| entry.prepares[0] = signature_of(1, prepare(1, 7, D))),
+        ("one PREPARE twice", |entry| entry.prepares[1] = entry.prepares[0]),
+        ("one PREPARE less", |entry| entry.prepares.truncate(1)),
+    ];
+    for (what, change) in changes {
+        let mut entry = prepared();
+        change(&mut entry);
+        assert!(!says(entry), "{what}");
+    }
+}
+
+/// M3: what a statement binds by a digest is hashed again by whoever reads it.
+#[test]
+fn m3_what_a_statement_binds_by_a_digest_is_hashed_again() {
+    let proof = BaseProof::Checkpoint(certificate(&header(4, Digest([9; 32]))));
+    let honest = view_change(proof.clone(), vec![prepared()]);
+    assert!(accepted(Message::ViewChange(Arc::new(honest.clone()))));
+    let others = [
+        ("P without its entry", ViewChange { prepared: Vec::new(), ..honest.clone() }),
+        ("P with an entry twice", ViewChange { prepared: vec![prepared(), prepared()], ..honest.clone() }),
+        ("C of the genesis", ViewChange { base_proof: BaseProof::Genesis, ..honest.clone() }),
+        ("another view", {
+            let mut other = honest.clone();
+            if let Statement::ViewChange { view, .. } = &mut other.statement.statement {
+                *view = View::new(3);
+            }
+            other
+        }),
+        ("a base above its proof", {
+            let mut statement = honest.statement.statement.clone();
+            if let Statement::ViewChange { base, .. } = &mut statement {
+                *base = Seq::new(8);
+            }
+            ViewChange { statement: signed_by(3, statement), ..honest }
+        }),
+    ];
+    for (what, other) in others {
+        assert!(!accepted(Message::ViewChange(Arc::new(other))), "{what}");
+    }
+    let batch = |time| Arc::new(Batch { time: LedgerTime(time), transactions: Vec::new() });
+    let digest = HashedBatch::new(batch(1)).digest();
+    let proposal = |batch| Proposal { pre_prepare: signed_by(0, pre_prepare(0, 1, digest)), batch };
+    assert!(accepted(Message::Proposal(proposal(batch(1)))));
+    assert!(!accepted(Message::Proposal(proposal(batch(2)))), "another body than the digest's");
+}
+
+#[test]
+fn m3_a_new_view_with_any_field_changed_is_refused() {
+    type Change = fn(&mut Statement);
+    let statement = Statement::NewView {
+        view: View::new(2),
+        chosen: (1..4).map(|sender| (ReplicaId::new(sender), D)).collect(),
+        min: Seq::new(4),
+        proposals: vec![D, null_batch_digest()],
+    };
+    let signatures = |digests: [Digest; 2]| -> Vec<Signature> {
+        (5..).zip(digests).map(|(seq, digest)| signed_by(2, pre_prepare(2, seq, digest)).signature).collect()
+    };
+    let honest = NewView {
+        statement: signed_by(2, statement),
+        proposals: signatures([D, null_batch_digest()]),
+        view_changes: Vec::new(),
+    };
+    assert!(accepted(Message::NewView(Arc::new(honest.clone()))));
+    let changes: [(&str, Change); 5] = [
+        ("its view", |statement| {
+            if let Statement::NewView { view, .. } = statement {
+                *view = View::new(6);
+            }
+        }),
+        ("a sender", |statement| {
+            if let Statement::NewView { chosen, .. } = statement {
+                chosen[2] = chosen[1];
+            }
+        }),
+        ("its base", |statement| {
+            if let Statement::NewView { min, .. } = statement {
+                *min = Seq::new(3);
+            }
+        }),
+        ("a digest of O", |statement| {
+            if let Statement::NewView { proposals, .. } = statement {
+                proposals[1] = D;
+            }
+        }),
+        ("a slot more", |statement| {
+            if let Statement::NewView { proposals, .. } = statement {
+                proposals.push(D);
+            }
+        }),
+    ];
+    for (what, change) in changes {
+        let mut other = honest.clone();
+        change(&mut other.statement.statement);
+        assert!(!accepted(Message::NewView(Arc::new(other))), "{what}");
+    }
+    // A slot of O is signed by the primary for that slot, not for another one.
+    let swapped = NewView { proposals: signatures([null_batch_digest(), D]), ..honest };
+    assert!(!accepted(Message::NewView(Arc::new(swapped))), "the PREPAREs of O would prove nothing");
 }
