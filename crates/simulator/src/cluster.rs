@@ -105,6 +105,8 @@ pub struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub network: Network,
     pub random: Random,
+    /// Draws which sends the costlier oracles look at, so that they disturb nothing.
+    samples: Random,
     /// Microseconds.
     now: u64,
     agenda: BTreeMap<(u64, u64), Happening>,
@@ -155,6 +157,7 @@ impl Cluster {
             members,
             network,
             random: Random::new(seed),
+            samples: Random::new(seed ^ 0x5A3B),
             now: 1_000_000,
             agenda: BTreeMap::new(),
             under_way: BTreeMap::new(),

@@ -90,12 +90,12 @@ impl Cluster {
         let promised = self.nodes[from.index()].promised.durable();
         self.checkers.sent(from, message, promised);
         let new_view = matches!(message, Message::NewView(_));
-        if !self.checkers.faulty.contains(&from) && (new_view || self.random.permille(20)) {
+        if !self.checkers.faulty.contains(&from) && (new_view || self.samples.permille(20)) {
             let result = durability::holds_body(from, message, promised);
             self.checkers.note(result);
             self.checkers.note(domains::separate(&self.members, message));
         }
-        if self.checkers.faulty.contains(&from) || !self.random.permille(self.durability_checks) {
+        if self.checkers.faulty.contains(&from) || !self.samples.permille(self.durability_checks) {
             return;
         }
         let mut node = self.nodes[from.index()].after_crash();

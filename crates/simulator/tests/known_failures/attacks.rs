@@ -139,7 +139,7 @@ fn changed_messages(n: u16, seed: u64, steps: u64) -> [usize; 2] {
         }
         world.pass();
         while let Some(message) = world.take() {
-            let bytes = encode_message(&message.message);
+            let bytes = encode_message(message.message());
             for _ in 0..2 {
                 match decode_message(&changed(&mut random, bytes.clone(), &last), &caps) {
                     Ok(lie) => {
@@ -151,7 +151,7 @@ fn changed_messages(n: u16, seed: u64, steps: u64) -> [usize; 2] {
                 }
             }
             last = bytes;
-            world.cluster.deliver(message);
+            world.cluster.deliver(&message);
         }
     }
     world.cut.insert(liar);

@@ -30,7 +30,7 @@ fn two_under_way(again: bool) -> World {
     if again {
         // Prepared everywhere, committed nowhere, then the primary restarts and abdicates.
         world.deliver(&mut |in_flight| {
-            !matches!(&in_flight.message, Message::Vote(vote)
+            !matches!(in_flight.message(), Message::Vote(vote)
                 if vote.statement.kind() == quorate_types::StatementKind::Commit)
         });
         assert!(
@@ -45,7 +45,7 @@ fn two_under_way(again: bool) -> World {
 fn deliver_some(world: &mut World, count: usize) -> bool {
     for _ in 0..count {
         let Some(message) = world.take() else { return false };
-        world.cluster.deliver(message);
+        world.cluster.deliver(&message);
     }
     true
 }

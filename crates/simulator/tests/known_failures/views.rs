@@ -92,7 +92,7 @@ fn catch_up_during_a_view_change(n: u16) {
             }
             world.cluster.look();
             match world.take() {
-                Some(message) => world.cluster.deliver(message),
+                Some(message) => world.cluster.deliver(&message),
                 None => world.cluster.run_for(Duration::from_millis(1)),
             }
         }
@@ -139,21 +139,22 @@ fn v10_one_member_cut_off_and_back_disturbs_nobody() {
     }
 }
 
-/// For twenty seconds no NEW-VIEW arrives and many VIEW-CHANGEs are lost: views and timeouts grow apart. Then q members,
-/// or all, restart at once, and nobody asks for anything. V6 bounds the time until they are in one view.
+/// For twenty seconds no NEW-VIEW arrives: views and timeouts grow. Then q members, or all, restart at once, and nobody asks
+/// for anything. V6 bounds the time until they are in one view.
 #[test]
 fn v6_after_failed_views_restarted_members_meet_again() {
     for (n, all) in [(4, false), (4, true), (7, false), (7, true)] {
         for seed in 0..3 {
             let mut world = World::new(n, small(), seed);
             world.load(3);
-            world.restart(id(0));
-            let mut coin = quorate_simulator::Random::new(seed);
-            for _ in 0..2_000 {
+            world.cut.insert(id(0));
+            for step in 0..2_000 {
+                if step == 600 {
+                    world.cut.clear();
+                }
                 world.load(3);
-                world.step_with(&mut |in_flight| match in_flight.message {
+                world.step_with(&mut |in_flight| match in_flight.message() {
                     Message::NewView(_) => false,
-                    Message::ViewChange(_) => coin.permille(700),
                     _ => true,
                 });
             }

@@ -121,7 +121,7 @@ impl World {
         for _ in 0..200_000 {
             let Some(message) = self.take() else { return };
             if keep(&message) {
-                self.cluster.deliver(message);
+                self.cluster.deliver(&message);
             }
         }
         panic!("the cluster does not come to rest");
