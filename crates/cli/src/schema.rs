@@ -171,7 +171,17 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ),
     ("tx.status", WRITTEN, &[]),
     ("tx.submit", WRITTEN, &[]),
-    ("version", &[("version", "string"), ("format", "integer"), ("os", "string"), ("arch", "string")], &[]),
+    (
+        "version",
+        &[
+            ("version", "string"),
+            ("format", "integer"),
+            ("os", "string"),
+            ("arch", "string"),
+            ("mutants", "boolean"),
+        ],
+        &[],
+    ),
 ];
 
 fn fragment(kind: &str) -> Value {

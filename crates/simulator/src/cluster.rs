@@ -21,7 +21,7 @@ use quorate_types::{Genesis, Members, Message, Notice, Now, ReplicaId, SignedTra
 pub use setup::Setup;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A message on its way.
@@ -29,7 +29,7 @@ use std::time::Duration;
 pub struct InFlight {
     pub from: ReplicaId,
     pub to: ReplicaId,
-    sent: Arc<Sent>,
+    sent: Rc<Sent>,
     incarnation: u64,
 }
 
@@ -48,8 +48,8 @@ struct Sent {
 }
 
 impl Sent {
-    fn new(message: Message) -> Arc<Self> {
-        Arc::new(Self { message, checked: OnceCell::new() })
+    fn new(message: Message) -> Rc<Self> {
+        Rc::new(Self { message, checked: OnceCell::new() })
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`checkers`] say what must hold, one property a file.
 
 mod adversary;
+pub mod campaign;
 pub mod checkers;
 mod clients;
 pub mod cluster;

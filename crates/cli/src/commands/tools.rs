@@ -87,6 +87,7 @@ pub(crate) fn version(context: &Context) {
     let version = env!("CARGO_PKG_VERSION");
     let document = json!({
         "schema": "quorate.version.v1", "version": version, "format": quorate_types::limits::FORMAT,
+        "mutants": quorate_types::mutants::BUILT_IN,
         "os": std::env::consts::OS, "arch": std::env::consts::ARCH,
     });
     context.output.data(&document, || format!("quorate {version}"));

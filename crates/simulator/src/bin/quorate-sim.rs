@@ -1,9 +1,11 @@
 //! Runs seeds of the simulator on all cores, replays one with what happened in it, and makes a failing one smaller.
 
+use quorate_simulator::campaign::{Total, publish};
 use quorate_simulator::draw::Draw;
 use quorate_simulator::{Failure, Report, run_draw, run_seed, shrink, story};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,8 +18,9 @@ quorate-sim --seed SEED                             run one seed and print its r
 quorate-sim --trace SEED                            print what happens in it, line by line
 quorate-sim --shrink SEED                           make a failing seed as small as it can be and still fail
 With the feature `mutants`: --mutant m11 runs with that mistake; --mutants N tells how many seeds, of at most N, notice each
-mistake, in five starts. With the feature `probes` a run of 1,000 seeds or more fails
-if some rare moment never came.";
+mistake, in --starts starts, five if nothing else is said. A run of 1,000 seeds or more fails if its seeds were too tame and,
+with the feature `probes`, if some rare moment never came. --into FILE puts what --count or --mutants print into a file, between
+the lines `<!-- begin campaign -->` or `<!-- begin mutants -->` and the matching end.";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Task {
@@ -31,12 +34,15 @@ struct Options {
     from: u64,
     count: u64,
     jobs: usize,
+    starts: u64,
     mutant: &'static str,
+    into: Option<PathBuf>,
     task: Task,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { from: 0, count: 200, jobs: 0, mutant: "", task: Task::Run };
+    let mut options =
+        Options { from: 0, count: 200, jobs: 0, starts: 5, mutant: "", into: None, task: Task::Run };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         if name == "--help" {
@@ -48,12 +54,18 @@ fn options() -> Result<Options, String> {
             options.mutant = value.leak();
             continue;
         }
+        if name == "--into" {
+            options.into = Some(PathBuf::from(value));
+            continue;
+        }
         let number: u64 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
-        let one = |task| Options { from: number, count: 1, jobs: 1, mutant: options.mutant, task };
+        let mutant = options.mutant;
+        let one = |task| Options { from: number, count: 1, jobs: 1, starts: 1, mutant, into: None, task };
         match name.as_str() {
             "--from" => options.from = number,
             "--count" => options.count = number,
             "--jobs" => options.jobs = usize::try_from(number).unwrap_or(0),
+            "--starts" => options.starts = number.max(1),
             "--seed" => options = one(Task::Run),
             "--trace" => options = one(Task::Trace),
             "--shrink" => options = one(Task::Shrink),
@@ -74,88 +86,6 @@ fn activate(_mutant: &'static str) {
     quorate_types::mutants::activate(_mutant);
 }
 
-/// What all seeds did together.
-#[derive(Default)]
-struct Total {
-    heights: Vec<u64>,
-    counts: BTreeMap<&'static str, u64>,
-    lies: BTreeMap<u16, u64>,
-    probes: BTreeMap<&'static str, u64>,
-    states: BTreeSet<u64>,
-    /// Distinct states after so many seeds.
-    growth: Vec<(u64, usize)>,
-}
-
-impl Total {
-    fn add(&mut self, report: Report) {
-        self.heights.push(report.height);
-        for (name, count) in [
-            ("with a view change", u64::from(report.view_changes > 0)),
-            ("with a Byzantine member", u64::from(report.liars > 0)),
-            ("with disks that betray a member", u64::from(report.betrayed > 0)),
-            ("with more liars than may fail", u64::from(report.beyond_budget)),
-            ("with a crash", u64::from(report.crashes > 0)),
-            ("with a crash inside a view change", u64::from(report.crashes_in_view_changes > 0)),
-            ("with a transfer", u64::from(report.catch_ups > 0)),
-            ("outcomes", report.answered),
-            ("events", report.events),
-            ("seconds of virtual time", report.virtual_time / 1_000_000),
-        ] {
-            *self.counts.entry(name).or_default() += count;
-        }
-        for (way, count) in report.lies {
-            *self.lies.entry(way).or_default() += count;
-        }
-        for (name, count) in report.probes {
-            *self.probes.entry(name).or_default() += count;
-        }
-        self.states.extend(report.states);
-        let seeds = self.heights.len() as u64;
-        if seeds.is_power_of_two() {
-            self.growth.push((seeds, self.states.len()));
-        }
-    }
-
-    fn print(&mut self, seconds: f64, jobs: usize) {
-        self.heights.sort_unstable();
-        let seeds = self.heights.len();
-        let at = |share: usize| self.heights.get(seeds * share / 100).copied().unwrap_or(0);
-        println!(
-            "{seeds} seeds passed in {seconds:.0} s with {jobs} jobs: {:.1} a second",
-            seeds as f64 / seconds
-        );
-        println!("blocks a seed: median {}, of ten seeds {} to {}", at(50), at(10), at(90));
-        for (low, high) in [(0, 10), (10, 50), (50, 100), (100, 200), (200, 400), (400, 800), (800, u64::MAX)]
-        {
-            let count = self.heights.iter().filter(|height| (low..high).contains(*height)).count();
-            let bar = "#".repeat(60 * count / seeds.max(1));
-            println!("  {low:>4} blocks or more {count:>7} {bar}");
-        }
-        for (name, count) in &self.counts {
-            let share = if name.starts_with("with ") {
-                format!(" ({:.1} %)", 100.0 * *count as f64 / seeds.max(1) as f64)
-            } else {
-                String::new()
-            };
-            println!("{count} {name}{share}");
-        }
-        let lies: Vec<String> = self.lies.iter().map(|(way, count)| format!("{way}: {count}")).collect();
-        println!("lies told, by number of the way: {}", lies.join(", "));
-        let growth: Vec<String> =
-            self.growth.iter().map(|(seeds, states)| format!("{seeds}: {states}")).collect();
-        println!("distinct abstract states {}; after so many seeds {}", self.states.len(), growth.join(", "));
-        for name in quorate_types::probes::ALL.iter().filter(|_| cfg!(feature = "probes")) {
-            println!("{:>10} times {name}", self.probes.get(name).copied().unwrap_or(0));
-        }
-    }
-
-    fn never_hit(&self) -> Vec<&'static str> {
-        let enough = cfg!(feature = "probes") && self.heights.len() >= 1_000;
-        let missing = quorate_types::probes::ALL.iter().filter(|name| !self.probes.contains_key(*name));
-        missing.filter(|_| enough).copied().collect()
-    }
-}
-
 /// What a seed led to: a report, a property that failed, or a panic.
 enum Ended {
     Passed(Box<Report>),
@@ -171,6 +101,7 @@ fn run(seed: u64) -> Ended {
     }
 }
 
+#[expect(clippy::disallowed_types, reason = "how long seeds take is measured outside of them")]
 fn run_all(options: &Options) -> ExitCode {
     let next = AtomicU64::new(options.from);
     let end = options.from + options.count;
@@ -205,17 +136,30 @@ fn run_all(options: &Options) -> ExitCode {
             });
         }
     });
-    let mut total = total.into_inner().expect("nobody panics with it");
+    let total = total.into_inner().expect("nobody panics with it");
     if failed.into_inner() {
         return ExitCode::FAILURE;
     }
-    total.print(start.elapsed().as_secs_f64(), options.jobs);
-    let missing = total.never_hit();
-    if !missing.is_empty() {
-        eprintln!("never reached: {}", missing.join("; "));
-        return ExitCode::FAILURE;
+    let text = total.text(start.elapsed().as_secs_f64(), options.jobs);
+    print!("{text}");
+    let missing = total.shortfalls();
+    for what in &missing {
+        eprintln!("{what}");
     }
-    ExitCode::SUCCESS
+    let published = tell(options, "campaign", &format!("```text\n{text}```\n"));
+    if missing.is_empty() { published } else { ExitCode::FAILURE }
+}
+
+/// Puts a result where the options say.
+fn tell(options: &Options, section: &str, text: &str) -> ExitCode {
+    let Some(path) = &options.into else { return ExitCode::SUCCESS };
+    match publish(path, section, text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {}: {why}", path.display());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The property that fails under a configuration; a panic is one too.
@@ -231,19 +175,19 @@ fn failing(seed: u64, draw: &Draw) -> Option<String> {
 #[cfg(feature = "mutants")]
 fn judge_mutants(options: &Options) -> ExitCode {
     use quorate_simulator::mutants::{Kill, MUTANTS, seeds_to_kill};
-    const STARTS: u64 = 5;
     // Panics of mistaken replicas are no kills and not worth a report.
     std::panic::set_hook(Box::new(|_| {}));
     let wanted: Vec<_> =
         MUTANTS.iter().filter(|(name, _)| options.mutant.is_empty() || *name == options.mutant).collect();
     let next = AtomicU64::new(0);
-    let kills: Mutex<BTreeMap<(usize, u64), Kill>> = Mutex::default();
+    let kills: Mutex<std::collections::BTreeMap<(usize, u64), Kill>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
                 loop {
                     let job = next.fetch_add(1, Ordering::Relaxed);
-                    let (at, start) = (usize::try_from(job / STARTS).unwrap_or(usize::MAX), job % STARTS);
+                    let (at, start) =
+                        (usize::try_from(job / options.starts).unwrap_or(usize::MAX), job % options.starts);
                     let Some((name, _)) = wanted.get(at) else { return };
                     let kill = seeds_to_kill(name, options.from + start * 1_000_000, options.count);
                     kills.lock().expect("nobody panics with it").insert((at, start), kill);
@@ -253,8 +197,8 @@ fn judge_mutants(options: &Options) -> ExitCode {
     });
     let kills = kills.into_inner().expect("nobody panics with it");
     let mut survivors = 0;
-    println!(
-        "| mutant | mistake | property that fails first | seeds, five starts | median |\n|---|---|---|---|---|"
+    let mut table = String::from(
+        "| mutant | mistake | property that fails first | seeds, by start | median |\n|---|---|---|---|---|\n",
     );
     for (at, (name, what)) in wanted.iter().enumerate() {
         let starts: Vec<Kill> = kills.range((at, 0)..(at + 1, 0)).map(|(_, kill)| *kill).collect();
@@ -267,9 +211,13 @@ fn judge_mutants(options: &Options) -> ExitCode {
         let properties = properties.into_iter().collect::<Vec<_>>().join("; ");
         let median = seeds[seeds.len() / 2];
         survivors += u64::from(median == u64::MAX);
-        println!("| {name} | {what} | {properties} | {} | {} |", listed.join(", "), text(median));
+        let listed = listed.join(", ");
+        let row = format!("| {name} | {what} | {properties} | {listed} | {} |\n", text(median));
+        table.push_str(&row);
     }
-    if survivors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    print!("{table}");
+    let published = tell(options, "mutants", &table);
+    if survivors > 0 { ExitCode::FAILURE } else { published }
 }
 
 fn main() -> ExitCode {

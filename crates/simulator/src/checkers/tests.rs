@@ -362,3 +362,59 @@ fn whoever_lies_is_not_held_to_what_it_says() {
     assert_eq!(flagged(&checkers), [""; 0]);
     assert_eq!(checkers.auditor.culprits().len(), 1);
 }
+
+#[test]
+fn s18_a_signature_that_holds_in_one_domain_only() {
+    let cluster = cluster();
+    for statement in [
+        prepare(0, 1, 1),
+        commit(0, 1, 1),
+        Statement::Attest { seq: Seq::new(1), header: digest(1) },
+        Statement::Checkpoint { seq: Seq::new(4), header: digest(1) },
+    ] {
+        let message = vote(&cluster, ONE, statement);
+        assert!(domains::separate(cluster.members(), &message).is_ok());
+    }
+    // The ledger that stands for "another" is the own one here: its signatures hold there too.
+    let own = Cluster::new(&Setup::of(4), Network::Manual(VecDeque::new()), 1);
+    let mut genesis = own.genesis.clone();
+    genesis.name = "other".to_owned();
+    let other = genesis.members_of_epoch_0(quorate_types::LedgerId([9; 32])).unwrap();
+    let message = vote(&cluster, ONE, prepare(0, 1, 1));
+    assert_eq!(domains::separate(&other, &message).unwrap_err().property, "S18 one domain");
+}
+
+#[test]
+fn m4_bytes_that_are_read_and_written_otherwise() {
+    let cluster = cluster();
+    let message = vote(&cluster, ONE, prepare(0, 1, 1));
+    let mut bytes = quorate_codec::encode_message(&message);
+    assert!(encoding::canonical(ONE, &bytes, &message).is_ok());
+    bytes.push(0);
+    assert_eq!(encoding::canonical(ONE, &bytes, &message).unwrap_err().property, "M4 canonical encoding");
+}
+
+#[test]
+fn m5_repair_beyond_its_budget() {
+    let cluster = cluster();
+    let body = |length: usize| {
+        let transactions = vec![put(&cluster, 0, &vec![0; length])];
+        Message::Body(Arc::new(Batch { time: LedgerTime(EPOCH_MS), transactions }))
+    };
+    let bodies: Vec<Message> = (0..8).map(|_| body(4_000)).collect();
+    // One STATUS may spend the budget and what the last slot needs.
+    assert!(repairs::within(ONE, 8_000, bodies[..4].iter()).is_ok());
+    let beyond = repairs::within(ONE, 8_000, bodies.iter()).unwrap_err();
+    assert_eq!(beyond.property, "M5 repair within its budget");
+}
+
+#[test]
+fn v7_a_new_view_without_a_body() {
+    let cluster = cluster();
+    let message = Message::NewView(Arc::new(new_view(&cluster, 1, vec![digest(1)])));
+    let batch = Arc::new(Batch { time: LedgerTime(EPOCH_MS), transactions: Vec::new() });
+    let held = HashedBatch::new(batch.clone()).digest();
+    let named = Message::NewView(Arc::new(new_view(&cluster, 1, vec![held])));
+    assert!(durability::holds_body(ONE, &named, &[Record::Body(batch.clone())]).is_ok());
+    assert!(durability::holds_body(ONE, &message, &[Record::Body(batch)]).is_err());
+}

@@ -9,7 +9,7 @@ use quorate_crypto::verify_one;
 use quorate_engine::{Event, is_useful};
 use quorate_types::{Message, ReplicaId};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::rc::Rc;
 
 impl Cluster {
     /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
@@ -111,7 +111,7 @@ impl Cluster {
     }
 
     /// Puts a message on its way, after being held back for some microseconds.
-    fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, sent: Arc<Sent>) {
+    fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, sent: Rc<Sent>) {
         let incarnation = self.nodes[to.index()].incarnation;
         let in_flight = InFlight { from, to, sent, incarnation };
         let faults = match &mut self.network {

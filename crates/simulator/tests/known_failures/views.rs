@@ -153,10 +153,7 @@ fn v6_after_failed_views_restarted_members_meet_again() {
                     world.cut.clear();
                 }
                 world.load(3);
-                world.step_with(&mut |in_flight| match in_flight.message() {
-                    Message::NewView(_) => false,
-                    _ => true,
-                });
+                world.step_with(&mut |in_flight| !matches!(in_flight.message(), Message::NewView(_)));
             }
             let views: Vec<u64> = world.present().iter().map(|status| status.view.get()).collect();
             assert!(views.iter().all(|view| *view >= 3), "{views:?}");
