@@ -10,7 +10,7 @@ use crate::checkers::{Checkers, repairs};
 use crate::link::LinkFaults;
 use crate::promised::WatchedLog;
 use crate::random::Random;
-use crate::replica::{EPOCH_MS, Node, Refused};
+use crate::replica::{EPOCH_MS, Node};
 use crate::scheme::SimVerifier;
 pub use faults::DiskFault;
 use quorate_codec::Caps;
@@ -228,14 +228,10 @@ impl Cluster {
         }
         let now = self.clocks(member);
         let node = &mut self.nodes[member.index()];
-        let outbox = match node.start(&self.genesis, &self.members, member, now) {
-            Ok(outbox) => outbox,
-            Err(Refused::Damaged(why)) => return Err(why),
-            Err(Refused::Lost(what)) => {
-                self.checkers.lost_records(member, &what);
-                return Err(what);
-            }
-        };
+        let outbox = node.start(&self.genesis, &self.members, member, now)?;
+        if let Some(lost) = node.lost.take() {
+            self.checkers.lost_records(member, lost);
+        }
         if let Some(process) = &node.process {
             self.checkers.agreement.restarted(member, &process.blocks);
         }

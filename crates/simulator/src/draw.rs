@@ -103,7 +103,7 @@ impl Draw {
         Self {
             n,
             healed_delay: if random.permille(300) {
-                parameters.view_timeout_ms * random.between(300, 800)
+                parameters.view_timeout_ms * random.between(400, 1_500)
             } else {
                 1_000
             },

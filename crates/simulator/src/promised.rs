@@ -5,6 +5,15 @@ use quorate_storage::{LogError, SegmentedLog, SimulatedDisk};
 use quorate_types::{NewView, Record};
 use std::sync::Arc;
 
+/// What a log that was opened lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It was to be durable: the log or the disk is to blame.
+    Promised(String),
+    /// The disk is to blame, and the log should have noticed (D4).
+    Damaged(String),
+}
+
 /// The records of a log, as those who wrote them may count on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promised {
@@ -12,6 +21,10 @@ pub(crate) struct Promised {
     durable: Vec<Record>,
     /// Written or about to be: a crash may keep the first few.
     appended: Vec<Record>,
+    /// Of the durable ones, so many stand below what a later flush claims: damage there may not pass for a torn tail (D4).
+    claimed: usize,
+    /// A bit of the log flipped since: it may be refused, or come back without its unclaimed end.
+    damaged: bool,
     /// The compaction under way when the log failed: a crash leaves the old log or this one.
     replacing: Option<Vec<Record>>,
     /// NEW-VIEWs that were appended since they were last taken.
@@ -32,8 +45,12 @@ impl Promised {
     ///
     /// # Errors
     /// If less was found than was promised (D1, D4).
-    pub(crate) fn found(&mut self, records: &[Record]) -> Result<(), String> {
-        let next = std::mem::replace(self, Self { durable: records.to_vec(), ..Self::default() });
+    pub(crate) fn found(&mut self, records: &[Record]) -> Result<(), Lost> {
+        let claimed = records.len();
+        let next = std::mem::replace(self, Self { durable: records.to_vec(), claimed, ..Self::default() });
+        if next.damaged {
+            return next.not_cut_short(records);
+        }
         let kept = |promised: &[Record]| records.starts_with(promised);
         let replaced = next.replacing.as_deref().is_some_and(kept);
         if replaced || kept(&next.durable) {
@@ -41,7 +58,24 @@ impl Promised {
         }
         let same = records.iter().zip(&next.durable).take_while(|(found, kept)| found == kept).count();
         let (all, found) = (next.durable.len(), records.len());
-        Err(format!("of {all} durable records, the first {same} of {found} found are those"))
+        Err(Lost::Promised(format!("of {all} durable records, the first {same} of {found} found are those")))
+    }
+}
+
+impl Promised {
+    /// A bit of the log flips.
+    pub(crate) fn damage(&mut self) {
+        self.damaged = true;
+    }
+
+    fn not_cut_short(&self, records: &[Record]) -> Result<(), Lost> {
+        let claimed = &self.durable[..self.claimed];
+        if records.starts_with(claimed) {
+            return Ok(());
+        }
+        let (all, found) = (claimed.len(), records.len());
+        let what = format!("a damaged log is opened with {found} records, though it claims {all}");
+        Err(Lost::Damaged(what))
     }
 }
 
@@ -66,6 +100,9 @@ impl Log for WatchedLog<'_> {
     fn sync(&mut self) -> Result<(), LogError> {
         self.log.sync()?;
         let appended = std::mem::take(&mut self.promised.appended);
+        if !appended.is_empty() {
+            self.promised.claimed = self.promised.durable.len();
+        }
         self.promised.durable.extend(appended);
         Ok(())
     }
@@ -74,7 +111,9 @@ impl Log for WatchedLog<'_> {
         self.promised.replacing = Some(records.to_vec());
         self.log.compact(records)?;
         let new_views = self.promised.take_new_views();
-        *self.promised = Promised { durable: records.to_vec(), new_views, ..Promised::default() };
+        // A compacted log says how many records make it whole.
+        let claimed = records.len();
+        *self.promised = Promised { durable: records.to_vec(), claimed, new_views, ..Promised::default() };
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! One simulated process, its disks and its clock.
 
-use crate::promised::Promised;
+use crate::promised::{Lost, Promised};
 use crate::scheme::{SimSigner, SimVerifier};
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
@@ -64,15 +64,6 @@ pub(crate) struct Process {
     pub(crate) deadline: Option<u64>,
 }
 
-/// Why a process does not start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// The disks cannot be used, and the process says why.
-    Damaged(String),
-    /// The log opened, and lacks what it had promised to keep.
-    Lost(String),
-}
-
 /// One member: its disks, and its process if it runs.
 pub(crate) struct Node {
     pub(crate) disks: Disks,
@@ -88,6 +79,8 @@ pub(crate) struct Node {
     /// An image of the disks from earlier, as a backup is.
     pub(crate) backup: Option<Disks>,
     pub(crate) tuning: Tuning,
+    /// What the last start found missing.
+    pub(crate) lost: Option<Lost>,
 }
 
 impl Node {
@@ -102,6 +95,7 @@ impl Node {
             paused_until: 0,
             backup: None,
             tuning: Tuning::default(),
+            lost: None,
         }
     }
 
@@ -115,29 +109,29 @@ impl Node {
     }
 
     /// Starts the process from what is durable, as a node does.
+    ///
+    /// # Errors
+    /// Why the disks cannot be used.
     pub(crate) fn start(
         &mut self,
         genesis: &Genesis,
         members: &Members,
         me: ReplicaId,
         now: Now,
-    ) -> Result<Outbox, Refused> {
-        let damaged =
-            |what: &str, error: &dyn std::fmt::Display| Refused::Damaged(format!("{what}: {error}"));
+    ) -> Result<Outbox, String> {
+        let damaged = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         self.incarnation += 1;
         let ledger = *members.ledger();
         let (log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
             .map_err(|error| damaged("log", &error))?;
-        self.promised.found(&found.records).map_err(Refused::Lost)?;
+        self.lost = self.promised.found(&found.records).err();
         let blocks =
             BlockStore::open(self.disks.blocks.clone(), ledger).map_err(|error| damaged("blocks", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
         let recovered = recover(members, &SimVerifier, found.records, &blocks, &machine)
             .map_err(|error| damaged("recover", &error))?;
-        let mut nonce = [0; 32];
-        nonce[..8].copy_from_slice(&self.incarnation.to_be_bytes());
-        nonce[8..10].copy_from_slice(&me.get().to_be_bytes());
+        let nonce = nonce(me, self.incarnation);
         let config = HostConfig {
             config: Config {
                 me,
@@ -162,6 +156,14 @@ impl Node {
         });
         Ok(turn.outbox)
     }
+}
+
+/// What binds the HELLO of a member's start with this number (D6).
+pub(crate) fn nonce(me: ReplicaId, incarnation: u64) -> [u8; 32] {
+    let mut nonce = [0; 32];
+    nonce[..8].copy_from_slice(&incarnation.to_be_bytes());
+    nonce[8..10].copy_from_slice(&me.get().to_be_bytes());
+    nonce
 }
 
 /// The key that a member votes with.

@@ -1,7 +1,6 @@
 //! Table D: when a statement leaves, what it promises is durable; and whoever starts from that stands by it (D1).
 
 use super::Violation;
-use crate::replica::Refused;
 use crate::scheme::SimSigner;
 use quorate_crypto::{HashedBatch, null_batch_digest};
 use quorate_engine::Host;
@@ -117,8 +116,8 @@ pub(crate) fn stands_by(
 }
 
 /// A crash at this moment would leave disks from which nothing starts.
-pub(crate) fn not_restarted(from: ReplicaId, refused: &Refused) -> Result<(), Violation> {
-    Err(Violation { property: PROPERTY, what: format!("{from} would not start after a crash: {refused:?}") })
+pub(crate) fn not_restarted(from: ReplicaId, why: &str) -> Result<(), Violation> {
+    Err(Violation { property: PROPERTY, what: format!("{from} would not start after a crash: {why}") })
 }
 
 /// A record in a few words.

@@ -1,6 +1,7 @@
 //! What must hold, one property a file. `docs/assurance.md` has the table property, clause, file.
 
 mod agreement;
+mod amnesia;
 mod auditor;
 pub(crate) mod domains;
 pub(crate) mod durability;
@@ -14,7 +15,9 @@ pub(crate) mod progress;
 mod reference;
 pub(crate) mod repairs;
 
+use crate::promised::Lost;
 use agreement::Agreement;
+use amnesia::Amnesia;
 use auditor::Auditor;
 use exactly_once::ExactlyOnce;
 use monotone::Monotone;
@@ -25,8 +28,8 @@ use quorate_engine::Answer;
 use quorate_ledger::ExecutedBlock;
 use quorate_pbft::ReplicaStatus;
 use quorate_types::{
-    BlockCertificate, Members, Message, NewView, Parameters, Record, ReplicaId, Seq, SignedTransaction,
-    TransactionId,
+    BlockCertificate, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
+    SignedTransaction, TransactionId,
 };
 use reference::Reference;
 use std::collections::BTreeSet;
@@ -48,6 +51,7 @@ pub struct Checkers {
     pub faulty: BTreeSet<ReplicaId>,
     pub agreement: Agreement,
     auditor: Auditor,
+    amnesia: Amnesia,
     new_views: NewViews,
     monotone: Monotone,
     exactly_once: ExactlyOnce,
@@ -67,6 +71,7 @@ impl Checkers {
             faulty: BTreeSet::new(),
             agreement: Agreement::default(),
             auditor: Auditor::default(),
+            amnesia: Amnesia::default(),
             new_views: NewViews::default(),
             monotone: Monotone::default(),
             reference: Reference::default(),
@@ -148,6 +153,17 @@ impl Checkers {
         }
     }
 
+    /// An answer to a member's HELLO reaches it (D6).
+    pub(crate) fn told(&mut self, incarnation: u64, status: &ReplicaStatus, reply: &HelloReply) {
+        self.amnesia.told(incarnation, status, reply);
+    }
+
+    /// A message leaves a member in its start with this number: whoever found out that it forgot is silent (S16).
+    pub(crate) fn remembers(&mut self, incarnation: u64, from: ReplicaId, message: &Message) {
+        let checked = self.amnesia.sent(incarnation, from, message);
+        self.note(checked);
+    }
+
     /// A message leaves a member that may lie, with what it lies about.
     pub(crate) fn lied(&mut self, from: ReplicaId, message: &Message) {
         self.auditor.lied(from, message);
@@ -158,7 +174,7 @@ impl Checkers {
     /// A member's log keeps a NEW-VIEW that it accepted.
     pub(crate) fn accepted(&mut self, member: ReplicaId, new_view: &NewView) {
         if !self.faulty.contains(&member) {
-            let checked = self.new_views.accepted(new_view);
+            let checked = self.new_views.accepted(new_view, &self.parameters);
             self.note(checked);
         }
     }
@@ -186,12 +202,15 @@ impl Checkers {
         }
     }
 
-    /// A log was opened after a crash and lacks what it had promised.
-    pub(crate) fn lost_records(&mut self, member: ReplicaId, what: &str) {
-        if !self.faulty.contains(&member) {
-            let what = format!("{member}: {what}");
-            self.note(Err(Violation { property: "D4 the log keeps what was synced", what }));
-        }
+    /// A log was opened and lacks what it had promised. A disk that betrays its member may lead to that, but not unnoticed.
+    pub(crate) fn lost_records(&mut self, member: ReplicaId, lost: Lost) {
+        let (property, what) = match lost {
+            Lost::Damaged(what) => ("D4 damage is no torn tail", what),
+            Lost::Promised(_) if self.faulty.contains(&member) => return,
+            Lost::Promised(what) => ("D4 the log keeps what was synced", what),
+        };
+        let what = format!("{member}: {what}");
+        self.note(Err(Violation { property, what }));
     }
 
     /// A client was answered.

@@ -1,7 +1,7 @@
-//! S9: what is committed in a view stands in the NEW-VIEW of every later view, or below where that one begins.
+//! S9, V3: what is committed in a view stands in the NEW-VIEW of every later view, or below where that one begins.
 
 use super::Violation;
-use quorate_types::{Digest, Message, NewView, ReplicaId, Seq, Statement, View};
+use quorate_types::{Digest, Message, NewView, Parameters, ReplicaId, Seq, Statement, View, ViewChange};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// COMMITs by slot, and the NEW-VIEWs that correct members accepted.
@@ -36,7 +36,8 @@ impl NewViews {
     }
 
     /// A correct member accepted a NEW-VIEW, its own or another's.
-    pub(crate) fn accepted(&mut self, new_view: &NewView) -> Result<(), Violation> {
+    pub(crate) fn accepted(&mut self, new_view: &NewView, parameters: &Parameters) -> Result<(), Violation> {
+        new_view.view_changes.iter().try_for_each(|named| in_order(named, parameters))?;
         let Statement::NewView { view, min, proposals, .. } = &new_view.statement.statement else {
             return Ok(());
         };
@@ -46,6 +47,23 @@ impl NewViews {
             .filter(|(_, (committed, _))| committed < view)
             .try_for_each(|(seq, committed)| keeps(*view, *min, proposals, *seq, *committed))
     }
+}
+
+/// V3: what a VIEW-CHANGE that somebody builds on says was prepared, in order, within its window, in lower views.
+fn in_order(view_change: &ViewChange, parameters: &Parameters) -> Result<(), Violation> {
+    let Statement::ViewChange { view, base, .. } = view_change.statement.statement else { return Ok(()) };
+    let mut last = base;
+    for entry in &view_change.prepared {
+        let (seq, end) = (entry.seq, base.plus(parameters.window));
+        if seq <= last || seq > end || entry.view >= view {
+            let of = view_change.statement.signer;
+            let what =
+                format!("a VIEW-CHANGE of {of} for {view} from {base} has {seq} of view {}", entry.view);
+            return Err(Violation { property: "V3 valid VIEW-CHANGE", what });
+        }
+        last = seq;
+    }
+    Ok(())
 }
 
 fn keeps(

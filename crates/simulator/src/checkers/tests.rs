@@ -319,7 +319,7 @@ fn d4_a_log_that_lost_a_record() {
     assert!(promised().found(&[record(1)]).is_err());
     assert!(promised().found(&[record(1), record(3)]).is_err());
     let mut checkers = checkers(&cluster);
-    checkers.lost_records(ONE, "one");
+    checkers.lost_records(ONE, Lost::Promised("one".to_owned()));
     assert_eq!(flagged(&checkers), ["D4 the log keeps what was synced"]);
 }
 
@@ -406,6 +406,61 @@ fn m5_repair_beyond_its_budget() {
     assert!(repairs::within(ONE, 8_000, bodies[..4].iter()).is_ok());
     let beyond = repairs::within(ONE, 8_000, bodies.iter()).unwrap_err();
     assert_eq!(beyond.property, "M5 repair within its budget");
+}
+
+#[test]
+fn s16_who_was_shown_that_it_forgot() {
+    let mut cluster = cluster();
+    cluster.start(ONE);
+    let status = cluster.status(ONE).unwrap();
+    let mut checkers = checkers(&cluster);
+    let said = |seq| vote(&cluster, ONE, prepare(0, seq, 1));
+    let reply = |view| {
+        let vote = Some(cluster.signed_by(ONE, prepare(view, 1, 1)));
+        quorate_types::HelloReply { nonce: [0; 32], view: None, vote }
+    };
+    checkers.told(1, &status, &reply(0));
+    checkers.remembers(1, ONE, &said(1));
+    checkers.told(1, &status, &reply(3));
+    checkers.remembers(2, ONE, &said(1));
+    assert_eq!(flagged(&checkers), [""; 0], "another start");
+    checkers.remembers(1, ONE, &said(1));
+    assert_eq!(flagged(&checkers), ["S16 who forgot is silent"]);
+}
+
+#[test]
+fn v3_a_new_view_that_builds_on_entries_beyond_the_window() {
+    let cluster = cluster();
+    let window = cluster.genesis.parameters.window;
+    let entry = |seq| PreparedCertificate {
+        epoch: cluster.members().epoch(),
+        view: View::ZERO,
+        seq: Seq::new(seq),
+        digest: digest(1),
+        proposal: quorate_types::Signature([0; 64]),
+        prepares: Vec::new(),
+    };
+    for (entries, fine) in [(vec![1, window], true), (vec![window + 1], false), (vec![2, 2], false)] {
+        let mut checkers = checkers(&cluster);
+        let Message::ViewChange(named) =
+            view_change(&cluster, TWO, 1, entries.into_iter().map(entry).collect())
+        else {
+            panic!("a VIEW-CHANGE")
+        };
+        checkers.accepted(ONE, &NewView { view_changes: vec![named], ..new_view(&cluster, 1, Vec::new()) });
+        assert_eq!(checkers.violations.is_empty(), fine);
+    }
+}
+
+#[test]
+fn d4_a_damaged_log_that_is_cut_short() {
+    let cluster = cluster();
+    let record = |seq| Record::Vote(cluster.signed_by(ONE, prepare(0, seq, 1)));
+    let mut promised = Promised::default();
+    promised.found(&[record(1), record(2)]).unwrap();
+    promised.damage();
+    assert!(promised.clone().found(&[record(1), record(2)]).is_ok());
+    assert!(promised.found(&[record(1)]).is_err());
 }
 
 #[test]

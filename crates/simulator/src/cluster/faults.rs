@@ -107,7 +107,11 @@ impl Cluster {
     /// Damages the disks of a member that is down. Its log keeps no promise from here on: it counts as faulty.
     pub fn damage(&mut self, member: ReplicaId, fault: DiskFault) {
         let node = &mut self.nodes[member.index()];
-        node.promised = crate::promised::Promised::default();
+        if fault == DiskFault::LogBit {
+            node.promised.damage();
+        } else {
+            node.promised = crate::promised::Promised::default();
+        }
         match fault {
             DiskFault::Lost => node.disks = Disks::default(),
             DiskFault::Old => {

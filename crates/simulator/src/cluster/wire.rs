@@ -3,11 +3,12 @@
 use super::{Cluster, Happening, InFlight, Network, Sent, Told};
 use crate::adversary::Adversary;
 use crate::checkers::{domains, durability, encoding};
+use crate::replica::nonce;
 use crate::scheme::SimVerifier;
 use quorate_codec::{decode_message, encode_message};
 use quorate_crypto::verify_one;
 use quorate_engine::{Event, is_useful};
-use quorate_types::{Message, ReplicaId};
+use quorate_types::{Message, Notice, ReplicaId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -87,6 +88,8 @@ impl Cluster {
     /// The crash-now oracle: what leaves is promised by the log, and, for some, a process that started from the disk as a
     /// crash would leave it now would stand by it.
     fn check_sent(&mut self, from: ReplicaId, message: &Message) {
+        let incarnation = self.nodes[from.index()].incarnation;
+        self.checkers.remembers(incarnation, from, message);
         let promised = self.nodes[from.index()].promised.durable();
         self.checkers.sent(from, message, promised);
         let new_view = matches!(message, Message::NewView(_));
@@ -101,6 +104,9 @@ impl Cluster {
         let mut node = self.nodes[from.index()].after_crash();
         let now = self.clocks(from);
         let restarted = node.start(&self.genesis, &self.members, from, now).map(|_| node.process);
+        if let Some(lost) = node.lost.take() {
+            self.checkers.lost_records(from, lost);
+        }
         let result = match &restarted {
             Ok(process) => {
                 durability::stands_by(from, message, process.as_ref().map(|process| &process.host))
@@ -175,6 +181,11 @@ impl Cluster {
         let Some(process) = node.process.as_ref().filter(|_| node.incarnation == incarnation) else { return };
         if !is_useful(&process.host.status(), &sent.message) {
             return;
+        }
+        if let Message::Notice(Notice::HelloReply(reply)) = &sent.message
+            && reply.nonce == nonce(to, incarnation)
+        {
+            self.checkers.told(incarnation, &process.host.status(), reply);
         }
         let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
         let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };

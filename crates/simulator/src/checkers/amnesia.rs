@@ -1,0 +1,45 @@
+//! S16: a member that was shown a statement of its own from a view above its own has forgotten votes (D6), and says nothing any
+//! more.
+
+use super::Violation;
+use quorate_pbft::{Phase, ReplicaStatus};
+use quorate_types::{HelloReply, Message, ReplicaId, Statement, View};
+use std::collections::BTreeMap;
+
+/// Who was shown that it forgot, in which start.
+#[derive(Debug, Default)]
+pub(crate) struct Amnesia {
+    shown: BTreeMap<ReplicaId, (u64, View)>,
+}
+
+impl Amnesia {
+    /// An answer to the HELLO of a member's start with this number reaches it.
+    pub(crate) fn told(&mut self, incarnation: u64, status: &ReplicaStatus, reply: &HelloReply) {
+        let signed = reply.view.iter().chain(&reply.vote);
+        let own =
+            signed.filter(|signed| signed.signer == status.me).filter_map(|signed| signed.statement.view());
+        if let Some(view) = own.max().filter(|view| *view > status.view && status.phase == Phase::Starting) {
+            self.shown.insert(status.me, (incarnation, view));
+        }
+    }
+
+    /// A message leaves a member.
+    pub(crate) fn sent(&self, incarnation: u64, from: ReplicaId, message: &Message) -> Result<(), Violation> {
+        let Some((shown, view)) = self.shown.get(&from).filter(|(shown, _)| *shown == incarnation) else {
+            return Ok(());
+        };
+        let signed = match message {
+            Message::Vote(signed) => signed,
+            Message::Proposal(proposal) => &proposal.pre_prepare,
+            Message::ViewChange(view_change) => &view_change.statement,
+            _ => return Ok(()),
+        };
+        if signed.signer != from || matches!(signed.statement, Statement::Attest { .. }) {
+            return Ok(());
+        }
+        let said = &signed.statement;
+        let what =
+            format!("{from} was shown in start {shown} what it said in view {view}, and says {said:?}");
+        Err(Violation { property: "S16 who forgot is silent", what })
+    }
+}
