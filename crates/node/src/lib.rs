@@ -22,4 +22,6 @@ mod verify;
 
 pub use config::FileConfig;
 pub use outward::Outgoing;
-pub use start::{Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run, run_with};
+pub use start::{
+    Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run, run_with,
+};

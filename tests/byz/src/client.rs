@@ -67,7 +67,9 @@ pub(crate) async fn run(place: Place, ways: &[u16], seed: u64, report: &Arc<Repo
                 let (random, report) = (Random::new(random.any()), report.clone());
                 match way {
                     46 => tokio::spawn(b46_connection_storm::storm(endpoint.clone(), random, report)),
-                    _ => tokio::spawn(b47_deaf_client::submit(place.clone(), endpoint.clone(), random, report)),
+                    _ => {
+                        tokio::spawn(b47_deaf_client::submit(place.clone(), endpoint.clone(), random, report))
+                    }
                 };
             }
         }

@@ -23,12 +23,7 @@ fn key(config: &FileConfig, file: &str) -> Result<Ed25519Signer, ByzError> {
 }
 
 /// Runs the member of this configuration until a signal.
-pub(crate) async fn run(
-    path: &Path,
-    ways: &[u16],
-    seed: u64,
-    report: &Arc<Report>,
-) -> Result<(), ByzError> {
+pub(crate) async fn run(path: &Path, ways: &[u16], seed: u64, report: &Arc<Report>) -> Result<(), ByzError> {
     let known = |way: &&u16| IN_BYTES.contains(way) || numbers().any(|number| number == **way);
     if let Some(unknown) = ways.iter().find(|way| !known(way)) {
         return Err(ByzError::UnknownWay(*unknown, "member"));
@@ -39,8 +34,7 @@ pub(crate) async fn run(
     let members = member.trust.members();
     let parameters = &member.trust.genesis().parameters;
     let vote = Box::new(key(&config, "vote.pem")?);
-    let adversary =
-        Adversary::new((member.me, vote), members, parameters, seed, ways, &Agreed::default());
+    let adversary = Adversary::new((member.me, vote), members, parameters, seed, ways, &Agreed::default());
     let liar = Arc::new(Liar::new(adversary, frame_lies(ways), seed, report.clone()));
     let dialler = Arc::new(Dialler::new(&config, &member.trust, member.me, &key(&config, "transport.pem")?)?);
     let (talker, watched, own_ways) = (liar.clone(), report.clone(), ways.to_vec());

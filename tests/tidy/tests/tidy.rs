@@ -76,7 +76,10 @@ fn no_release_can_lie() {
     for path in files.iter().filter(|path| !path.starts_with(crates.join("node/src"))) {
         let text = std::fs::read_to_string(path).unwrap();
         let name = path.display();
-        assert!(!text.contains("quorate_node::Outgoing") && !text.contains("run_with("), "{name} replaces messages");
+        assert!(
+            !text.contains("quorate_node::Outgoing") && !text.contains("run_with("),
+            "{name} replaces messages"
+        );
     }
 }
 

@@ -163,8 +163,15 @@ impl Net {
     pub(crate) fn bother(&mut self, ways: &[u16]) {
         let (genesis, key) = (self.dir().join("genesis.toml"), self.dir().join("keys/client.pem"));
         let endpoints = self.endpoints().join(",");
-        let arguments =
-            ["client", "--endpoint", &endpoints, "--genesis", genesis.to_str().unwrap(), "--key", key.to_str().unwrap()];
+        let arguments = [
+            "client",
+            "--endpoint",
+            &endpoints,
+            "--genesis",
+            genesis.to_str().unwrap(),
+            "--key",
+            key.to_str().unwrap(),
+        ];
         let log = self.place.path().join("client.log");
         self.set_up_liar(&arguments, ways, &log);
     }
@@ -179,7 +186,9 @@ impl Net {
     /// Clients at the honest gateways, once one of them answers.
     pub(crate) fn load(&self, count: usize) -> Load {
         let endpoints = self.endpoints();
-        until("the gateways listen", || endpoints.iter().all(|one| std::net::TcpStream::connect(one).is_ok()));
+        until("the gateways listen", || {
+            endpoints.iter().all(|one| std::net::TcpStream::connect(one).is_ok())
+        });
         Load::start(&self.dir(), endpoints, count)
     }
 
@@ -221,7 +230,11 @@ impl Net {
         let honest: Vec<usize> = self.honest.iter().map(|(index, _)| *index).collect();
         for index in &honest {
             let id = self.child(*index).id();
-            assert!(self.child(*index).try_wait().unwrap().is_none(), "node{index} died: {}", self.log(*index));
+            assert!(
+                self.child(*index).try_wait().unwrap().is_none(),
+                "node{index} died: {}",
+                self.log(*index)
+            );
             let peak = peak_memory_kib(id);
             eprintln!("node{index}: at most {peak} KiB");
             assert!(peak < MOST_MEMORY_KIB, "node{index} took {peak} KiB");
