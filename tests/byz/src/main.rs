@@ -49,7 +49,7 @@ enum Command {
         /// The genesis of the ledger
         #[arg(long)]
         genesis: PathBuf,
-        /// The key of a registered client
+        /// The key that signs its transactions
         #[arg(long)]
         key: PathBuf,
         #[command(flatten)]

@@ -63,6 +63,29 @@ fn one_member_lies_to_those_who_repair() {
     net.judge(load.stop());
 }
 
+/// The liar is the primary of view 0, and each time in another way no good one.
+#[test]
+fn one_primary_proposes_badly() {
+    for ways in [&[13, 14][..], &[10, 15], &[11], &[12], &[17]] {
+        let net = Net::new(8, FOUR, 0, ways);
+        let load = net.load(4);
+        net.until_lied(ways);
+        load.progress(50);
+        net.judge(load.stop());
+    }
+}
+
+/// COMMITs without a certificate, votes in other names, from other views and for other ledgers; one member hears nothing.
+#[test]
+fn one_member_casts_votes_that_count_for_nothing() {
+    let ways = [4, 6, 7, 8, 19];
+    let net = Net::new(9, FOUR, 3, &ways);
+    let load = net.load(4);
+    net.until_lied(&ways);
+    load.progress(100);
+    net.judge(load.stop());
+}
+
 /// Small changes of what it says, signed anew, and silence and repetition between them.
 #[test]
 fn one_member_mutates_what_it_says() {
