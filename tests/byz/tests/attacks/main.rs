@@ -17,7 +17,7 @@ fn one_member_equivocates() {
     let net = Net::new(1, FOUR, 0, &[1, 2, 3, 5, 48]);
     let load = net.load(4);
     net.until_lied(&[1, 2, 3, 5, 48]);
-    load.progress(100);
+    load.progress(40);
     net.judge(load.stop());
 }
 
@@ -29,7 +29,7 @@ fn with_a_view_change(number: u8, checkpoint_every: u64, ways: &[u16]) {
     net.pause(0);
     net.until_lied(ways);
     net.resume(0);
-    load.progress(100);
+    load.progress(40);
     net.judge(load.stop());
 }
 
@@ -70,7 +70,7 @@ fn one_primary_proposes_badly() {
         let net = Net::new(8, FOUR, 0, ways);
         let load = net.load(4);
         net.until_lied(ways);
-        load.progress(50);
+        load.progress(20);
         net.judge(load.stop());
     }
 }
@@ -82,7 +82,7 @@ fn one_member_casts_votes_that_count_for_nothing() {
     let net = Net::new(9, FOUR, 3, &ways);
     let load = net.load(4);
     net.until_lied(&ways);
-    load.progress(100);
+    load.progress(40);
     net.judge(load.stop());
 }
 
@@ -91,7 +91,7 @@ fn one_member_casts_votes_that_count_for_nothing() {
 fn one_member_mutates_what_it_says() {
     let net = Net::new(5, FOUR, 0, &[0]);
     let load = net.load(4);
-    load.progress(200);
+    load.progress(80);
     net.until_lied(&[0]);
     net.judge(load.stop());
 }
