@@ -5,6 +5,7 @@ mod commands;
 mod endurance;
 mod failures;
 mod harness;
+mod judge;
 mod ledgers;
 mod lifecycle;
 mod load;

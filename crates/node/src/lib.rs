@@ -21,4 +21,7 @@ mod stop;
 mod verify;
 
 pub use config::FileConfig;
-pub use start::{Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run};
+pub use outward::Outgoing;
+pub use start::{
+    Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run, run_with,
+};

@@ -9,7 +9,15 @@ use crossbeam_channel::Sender;
 use quorate_codec::encode_message;
 use quorate_engine::{Action, Class, Event};
 use quorate_network::{Network, Stream};
+use quorate_types::{Message, ReplicaId};
 use std::sync::Arc;
+
+/// Stands where messages leave for peers: what it hands to the network is sent instead, when it likes. For members that
+/// lie, in tests; the `quorate` binary has none.
+pub trait Outgoing: Send + Sync {
+    /// The replica wants `to` to get this message on this stream.
+    fn send(&self, network: &Network, to: ReplicaId, stream: Stream, message: &Message);
+}
 
 /// Where actions go.
 #[derive(Clone)]
@@ -18,6 +26,7 @@ pub(crate) struct Outward {
     pub(crate) network: Network,
     pub(crate) execution: Sender<ExecutionInput>,
     pub(crate) core: Sender<CoreInput>,
+    pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
 }
 
 fn stream_of(class: Class) -> Stream {
@@ -29,14 +38,25 @@ fn stream_of(class: Class) -> Stream {
 }
 
 impl Outward {
+    fn others(&self) -> impl Iterator<Item = ReplicaId> {
+        let me = self.shared.me;
+        ReplicaId::all(self.shared.trust.members().count()).filter(move |other| *other != me)
+    }
+
     pub(crate) fn perform(&self, action: Action) {
         match action {
-            Action::Send { to, message, class } => {
-                self.network.send(to, stream_of(class), Bytes::from(encode_message(&message)));
-            }
-            Action::Broadcast { message, class } => {
-                self.network.broadcast(stream_of(class), &Bytes::from(encode_message(&message)));
-            }
+            Action::Send { to, message, class } => match &self.outgoing {
+                None => self.network.send(to, stream_of(class), Bytes::from(encode_message(&message))),
+                Some(outgoing) => outgoing.send(&self.network, to, stream_of(class), &message),
+            },
+            Action::Broadcast { message, class } => match &self.outgoing {
+                None => self.network.broadcast(stream_of(class), &Bytes::from(encode_message(&message))),
+                Some(outgoing) => {
+                    for to in self.others() {
+                        outgoing.send(&self.network, to, stream_of(class), &message);
+                    }
+                }
+            },
             Action::Execute { seq, batch } => {
                 post(&self.execution, ExecutionInput::Execute { seq, batch });
             }

@@ -6,7 +6,7 @@ use crate::core_thread::{Clocks, CoreInput, CoreThread};
 use crate::execution::{ExecutionInput, index_entries};
 use crate::faults::LogDisk;
 use crate::metrics::Metrics;
-use crate::outward::Outward;
+use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
 use crate::{execution, http, inbound, log_thread, verify};
@@ -220,8 +220,21 @@ pub async fn run(
     ready: impl FnOnce(&RunningNode),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError> {
+    run_with(config, None, ready, stop).await
+}
+
+/// [`run`] with something that stands where messages leave.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: FileConfig,
+    outgoing: Option<Arc<dyn Outgoing>>,
+    ready: impl FnOnce(&RunningNode),
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), NodeError> {
     let member = load_member(&config)?;
-    let (node, router) = start(&config, member).await?;
+    let (node, router) = start(&config, member, outgoing).await?;
     let listener = router.0;
     let app = router.1;
     ready(&node);
@@ -246,6 +259,11 @@ pub async fn run(
 }
 
 impl RunningNode {
+    /// The links to the other members.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     async fn stop(self) {
         post(&self.core, CoreInput::Stop);
         drop(self.core);
@@ -267,6 +285,7 @@ impl RunningNode {
 async fn start(
     config: &FileConfig,
     member: Member,
+    outgoing: Option<Arc<dyn Outgoing>>,
 ) -> Result<(RunningNode, (tokio::net::TcpListener, axum::Router)), NodeError> {
     let genesis = member.trust.genesis();
     let ledger_id = member.trust.ledger().to_string();
@@ -296,7 +315,7 @@ async fn start(
     })?;
     let peer = network.local_address();
     let (threads, service) =
-        spawn_threads(config, member, loaded, (metrics, members, caps), (&network, events))?;
+        spawn_threads(config, member, loaded, (metrics, members, caps), (&network, events, outgoing))?;
     let core = service.core.clone();
     let shared = service.shared.clone();
     let limit = quorate_api::MAX_MESSAGE_BYTES;
@@ -317,7 +336,11 @@ fn spawn_threads(
     member: Member,
     loaded: Loaded,
     (metrics, members, caps): (Arc<Metrics>, Arc<Members>, Caps),
-    (network, events): (&Network, tokio::sync::mpsc::Receiver<quorate_network::Event>),
+    (network, events, outgoing): (
+        &Network,
+        tokio::sync::mpsc::Receiver<quorate_network::Event>,
+        Option<Arc<dyn Outgoing>>,
+    ),
 ) -> Result<(Threads, Service), NodeError> {
     let Loaded { directory, log, blocks, store, machine, records, recovered } = loaded;
     let clocks = Clocks::start();
@@ -375,6 +398,7 @@ fn spawn_threads(
         network: network.clone(),
         execution: execution.clone(),
         core: core.clone(),
+        outgoing,
     };
     let to_core = core.clone();
     let output = move |items| post(&to_core, CoreInput::Checked(items));

@@ -5,10 +5,10 @@
 //! - [`draw`] draws a configuration from a number; [`seed`] runs it through a phase of faults and a phase of healing, and
 //!   judges it.
 //! - [`scenario`] runs a script by hand and records what happened, for tests that are data.
-//! - `adversary` are members that lie, one way a file.
+//! - [`adversary`] are members that lie, one way a file.
 //! - [`checkers`] say what must hold, one property a file.
 
-mod adversary;
+pub mod adversary;
 pub mod campaign;
 pub mod checkers;
 mod clients;

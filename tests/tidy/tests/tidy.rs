@@ -21,6 +21,7 @@ const EDGES: &[(&str, &str)] = &[
     ("client", "types crypto proof api"),
     ("cli", "node client proof storage ledger types crypto"),
     ("simulator", "types crypto codec pbft ledger storage engine"),
+    ("byz", "types crypto codec proof api network node simulator"),
 ];
 
 fn root() -> PathBuf {
@@ -51,6 +52,35 @@ fn crates_know_only_whom_they_may() {
         }
     }
     assert_eq!(seen, EDGES.len(), "every crate of the table exists");
+}
+
+/// A member that lies is a test, and stays one: nothing that is released knows it, can be made one by a feature that is on
+/// unless told otherwise, or has anything where messages leave.
+#[test]
+fn no_release_can_lie() {
+    let metadata = metadata();
+    let byz = metadata.packages.iter().find(|package| package.name.as_str() == "quorate-byz").unwrap();
+    assert!(byz.manifest_path.ends_with("tests/byz/Cargo.toml"));
+    assert_eq!(byz.publish.as_deref(), Some(&[][..]), "it is never published");
+    let crates = root().join("crates");
+    let released: Vec<_> =
+        metadata.packages.iter().filter(|package| package.manifest_path.starts_with(&crates)).collect();
+    assert!(released.len() > 10);
+    for package in &released {
+        let knows = package.dependencies.iter().any(|other| other.name == byz.name.as_str());
+        assert!(!knows, "{} knows the liar", package.name);
+        assert!(!package.features.contains_key("default"), "{} has default features", package.name);
+    }
+    let mut files = Vec::new();
+    sources(&crates, &mut files);
+    for path in files.iter().filter(|path| !path.starts_with(crates.join("node/src"))) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let name = path.display();
+        assert!(
+            !text.contains("quorate_node::Outgoing") && !text.contains("run_with("),
+            "{name} replaces messages"
+        );
+    }
 }
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {

@@ -17,7 +17,7 @@ impl Behaviour for TwoFaces {
                     Batch { time: LedgerTime(proposal.batch.time.0 + 1), ..(*proposal.batch).clone() };
                 let digest = HashedBatch::new(proposal.batch.clone()).digest();
                 let other = HashedBatch::new(Arc::new(batch.clone())).digest();
-                liar.agreed.borrow_mut().insert(digest, other);
+                liar.agreed.lock().insert(digest, other);
                 if liar.deceives(to) {
                     at_once(liar.propose_instead(proposal, batch))
                 } else {
@@ -25,7 +25,7 @@ impl Behaviour for TwoFaces {
                 }
             }
             Message::Vote(vote) if vote.signer == liar.me && liar.deceives(to) => {
-                let other = |digest| liar.agreed.borrow().get(&digest).copied();
+                let other = |digest| liar.agreed.lock().get(&digest).copied();
                 let statement = match vote.statement {
                     Statement::Prepare { view, seq, digest } => {
                         other(digest).map(|digest| Statement::Prepare { view, seq, digest })

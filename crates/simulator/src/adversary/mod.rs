@@ -41,25 +41,22 @@ mod b48_two_faces;
 mod mutation;
 
 use crate::random::Random;
-use crate::replica::vote_key;
 use quorate_crypto::{HashedBatch, Signer};
 use quorate_types::{
     Batch, Digest, LedgerId, Members, Message, Parameters, Proposal, ReplicaId, Seq, SignedStatement,
     Statement, StatementKind,
 };
-use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages that a liar remembers of its own.
 const MEMORY: usize = 128;
 
 /// A message with microseconds to hold it back.
-pub(crate) type Held = (u64, Message);
+pub type Held = (u64, Message);
 
 /// One way to lie.
-pub(crate) trait Behaviour: std::fmt::Debug {
+pub(crate) trait Behaviour: std::fmt::Debug + Send {
     /// What `to` gets instead of this message.
     fn instead(&mut self, liar: &mut Liar, to: ReplicaId, message: Message) -> Vec<Held>;
 
@@ -117,13 +114,28 @@ pub(crate) const BEHAVIOURS: [(u16, Make); 37] = [
     (0, || Box::new(mutation::Mutation)),
 ];
 
-/// What liars have agreed on among themselves.
-pub(crate) type Agreed = Rc<RefCell<BTreeMap<Digest, Digest>>>;
+/// The numbers of all behaviours.
+pub fn numbers() -> impl Iterator<Item = u16> {
+    BEHAVIOURS.iter().map(|(number, _)| *number)
+}
+
+/// What liars have agreed on among themselves; liars that share none each agree with themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Agreed(Arc<Mutex<BTreeMap<Digest, Digest>>>);
+
+impl Agreed {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Digest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key that a liar votes with: a simulated one, or a member's real one.
+pub type Key = Box<dyn Signer + Send>;
 
 /// What a liar knows.
-#[derive(Debug)]
 pub(crate) struct Liar {
     pub(crate) me: ReplicaId,
+    key: Key,
     pub(crate) members: Members,
     pub(crate) parameters: Parameters,
     pub(crate) random: Random,
@@ -135,6 +147,12 @@ pub(crate) struct Liar {
     pub(crate) said: VecDeque<Message>,
 }
 
+impl std::fmt::Debug for Liar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Liar").field("me", &self.me).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
 impl Liar {
     /// A statement under the own key.
     pub(crate) fn sign(&self, statement: Statement) -> SignedStatement {
@@ -143,7 +161,7 @@ impl Liar {
 
     pub(crate) fn sign_for(&self, ledger: LedgerId, statement: Statement) -> SignedStatement {
         let epoch = self.members.epoch();
-        let signature = vote_key(self.me).sign(&statement.signed_bytes(&ledger, epoch));
+        let signature = self.key.sign(&statement.signed_bytes(&ledger, epoch));
         SignedStatement { epoch, signer: self.me, statement, signature }
     }
 
@@ -212,16 +230,17 @@ pub(crate) fn at_once(message: Message) -> Vec<Held> {
 
 /// A member that lies, with its ways.
 #[derive(Debug)]
-pub(crate) struct Adversary {
+pub struct Adversary {
     liar: Liar,
     behaviours: Vec<(u16, Box<dyn Behaviour>)>,
     /// How often each behaviour changed what was sent.
-    pub(crate) struck: BTreeMap<u16, u64>,
+    pub struck: BTreeMap<u16, u64>,
 }
 
 impl Adversary {
-    pub(crate) fn new(
-        me: ReplicaId,
+    /// A liar who signs with `key`, in the ways of these numbers; unknown ones are none. `seed` decides whatever it draws.
+    pub fn new(
+        (me, key): (ReplicaId, Key),
         members: &Members,
         parameters: &Parameters,
         seed: u64,
@@ -230,6 +249,7 @@ impl Adversary {
     ) -> Self {
         let liar = Liar {
             me,
+            key,
             members: members.clone(),
             parameters: parameters.clone(),
             random: Random::new(seed),
@@ -242,8 +262,8 @@ impl Adversary {
         Self { liar, behaviours, struck: BTreeMap::new() }
     }
 
-    /// What leaves instead of an honest message.
-    pub(crate) fn instead(&mut self, now: u64, to: ReplicaId, message: &Message) -> Vec<Held> {
+    /// What `to` gets instead of an honest message; `now` is in microseconds.
+    pub fn instead(&mut self, now: u64, to: ReplicaId, message: &Message) -> Vec<Held> {
         self.liar.now = now;
         let mut held = vec![(0, message.clone())];
         for (number, behaviour) in &mut self.behaviours {
@@ -265,7 +285,7 @@ impl Adversary {
     }
 
     /// What goes over the wire instead of a message's bytes.
-    pub(crate) fn bytes(&mut self, honest: Vec<u8>) -> Vec<u8> {
+    pub fn bytes(&mut self, honest: Vec<u8>) -> Vec<u8> {
         let mut bytes = honest;
         for (number, behaviour) in &mut self.behaviours {
             let before = bytes.clone();
@@ -277,8 +297,8 @@ impl Adversary {
         bytes
     }
 
-    /// What it says without being asked.
-    pub(crate) fn unasked(&mut self, now: u64) -> Vec<(ReplicaId, Message)> {
+    /// What it says without being asked; to be called every few milliseconds.
+    pub fn unasked(&mut self, now: u64) -> Vec<(ReplicaId, Message)> {
         self.liar.now = now;
         let mut messages = Vec::new();
         for (number, behaviour) in &mut self.behaviours {

@@ -1,9 +1,9 @@
 //! Messages on their way: what leaves a replica, what a liar makes of it, what arrives.
 
 use super::{Cluster, Happening, InFlight, Network, Sent, Told};
-use crate::adversary::Adversary;
+use crate::adversary::{Adversary, Key};
 use crate::checkers::{domains, durability, encoding};
-use crate::replica::nonce;
+use crate::replica::{nonce, vote_key};
 use crate::scheme::SimVerifier;
 use quorate_codec::{decode_message, encode_message};
 use quorate_crypto::verify_one;
@@ -16,8 +16,10 @@ impl Cluster {
     /// Makes a member lie in these ways (the numbers of `adversary`); what it says is held against nobody.
     pub fn corrupt(&mut self, member: ReplicaId, ways: &[u16]) {
         let seed = self.random.any();
+        let key: Key = Box::new(vote_key(member));
+        let parameters = &self.genesis.parameters;
         let adversary =
-            Adversary::new(member, &self.members, &self.genesis.parameters, seed, ways, &self.agreed_lies);
+            Adversary::new((member, key), &self.members, parameters, seed, ways, &self.agreed_lies);
         self.adversaries.insert(member, adversary);
         self.checkers.faulty.insert(member);
     }
