@@ -91,9 +91,8 @@ impl<S: Signer> Replica<S> {
         if wanted == self.request_timer_for {
             return;
         }
-        let stale = mutant("m13") && self.request_timer_for.is_some() && wanted.is_some();
         self.request_timer_for = wanted;
-        if stale {
+        if mutant("m13") && self.timers.is_set(Timer::Request) {
             return;
         }
         match wanted {

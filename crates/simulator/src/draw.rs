@@ -100,13 +100,9 @@ impl Draw {
         let parameters = parameters(random);
         let (liars, betrayed, dead) =
             faulty(random, n, if beyond_budget { usize::from(n) - 1 } else { f }, f);
-        Self {
+        let mut draw = Self {
             n,
-            healed_delay: if random.permille(300) {
-                parameters.view_timeout_ms * random.between(400, 1_500)
-            } else {
-                1_000
-            },
+            healed_delay: 1_000,
             no_new_views_of: Vec::new(),
             parameters,
             faults: network(random),
@@ -130,7 +126,18 @@ impl Draw {
             repair_bytes: random.pick(&[2_000, 20_000, 4 << 20, 4 << 20]),
             keeps_on: random.permille(300),
             calm: false,
+        };
+        if random.permille(300) {
+            draw.healed_delay = draw.slow_but_timely(random);
         }
+        draw
+    }
+
+    /// Messages that take so long that the first timeout is too short, and so little that the longest, by the fastest clock,
+    /// suffices for a view change and a commit: five of them in a row, each at most half as long again (V6).
+    fn slow_but_timely(&self, random: &mut Random) -> u64 {
+        let fastest = self.clock_rates.iter().copied().max().unwrap_or(1_000).max(1_000);
+        self.parameters.view_timeout_ms * random.between(400, 1_000) * 1_000 / fastest
     }
 
     /// No fault of any class: whatever happens is ours.

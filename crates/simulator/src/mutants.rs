@@ -22,7 +22,7 @@ pub const MUTANTS: &[Mutant] = &[
     ("m10", "the new-view timer starts without a quorum"),
     ("m11", "the timeout does not double"),
     ("m12", "any execution restarts the request timer"),
-    ("m13", "the request timer goes on for another request"),
+    ("m13", "an expiry of the request timer counts for whatever is oldest by then"),
     ("m14", "votes after the own VIEW-CHANGE"),
     ("m15", "a second VIEW-CHANGE for a view differs"),
     ("m16", "effects before the sync"),

@@ -184,13 +184,13 @@ impl Cluster {
         if !is_useful(&process.host.status(), &sent.message) {
             return;
         }
-        if let Message::Notice(Notice::HelloReply(reply)) = &sent.message
+        let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
+        let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };
+        if let (Ok(_), Message::Notice(Notice::HelloReply(reply))) = (&checked, &sent.message)
             && reply.nonce == nonce(to, incarnation)
         {
             self.checkers.told(incarnation, &process.host.status(), reply);
         }
-        let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
-        let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };
         match checked {
             Ok(message) => self.event(to, Event::Message { from, message }),
             Err(why) => self.checkers.refused(from, &why),
