@@ -21,6 +21,7 @@ const EDGES: &[(&str, &str)] = &[
     ("client", "types crypto proof api"),
     ("cli", "node client proof storage ledger types crypto"),
     ("simulator", "types crypto codec pbft ledger storage engine"),
+    ("model", "types crypto pbft"),
 ];
 
 fn root() -> PathBuf {
