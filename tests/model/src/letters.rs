@@ -28,6 +28,10 @@ impl Letters {
         &self.all[id as usize]
     }
 
+    pub(crate) fn is_commit(&self, id: LetterId) -> bool {
+        matches!(self.get(id).says.as_slice(), [Statement::Commit { .. }])
+    }
+
     /// The number of a message, verified when it is seen first.
     ///
     /// # Panics

@@ -3,10 +3,14 @@
 use quorate_model::{Outcome, Row, check, rows};
 use std::time::Duration;
 
-const MOST: Duration = Duration::from_secs(8 * 60);
-
 fn main() {
-    let names: Vec<String> = std::env::args().skip(1).collect();
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let mut most = Duration::from_secs(8 * 60);
+    if let Some(place) = names.iter().position(|name| name == "--seconds") {
+        let seconds = names.get(place + 1).and_then(|seconds| seconds.parse().ok());
+        most = Duration::from_secs(seconds.expect("--seconds takes a number"));
+        names.drain(place..=place + 1);
+    }
     let all = names.iter().any(|name| name == "all");
     let chosen: Vec<Row> =
         rows().into_iter().filter(|row| all || names.iter().any(|name| name == row.name)).collect();
@@ -19,7 +23,7 @@ fn main() {
     }
     let mut failed = false;
     for row in chosen {
-        let outcome = check(&row, "", MOST);
+        let outcome = check(&row, "", most);
         failed |= !outcome.discoveries.is_empty();
         print(&row, &outcome);
     }

@@ -23,6 +23,9 @@ const WALL: u64 = 1_000_000;
 /// How much later it is, in microseconds, after each expiry of a timer: later than any deadline.
 const LATER: u64 = 1_000_000_000;
 
+/// A view that nobody comes to.
+const FAR: View = View::new(1 << 40);
+
 /// What all replicas of a row share.
 pub(crate) struct World {
     pub(crate) row: Row,
@@ -196,6 +199,7 @@ impl Node {
             recorded_new_view: None,
         };
         node.release(world, out);
+        node.condemn_liar(world);
         node.greet(world, false);
         for slot in 1..=world.row.slots {
             let request = verify_one(&world.members, &FakeVerifier, &world.cache, transaction(slot));
@@ -500,6 +504,7 @@ impl Node {
         let mut out = Outbox::new();
         self.replica = self.restarted(world, &mut out);
         self.release(world, out);
+        self.condemn_liar(world);
         self.greet(world, crash.peers_know);
         self.recorded_new_view = None;
         self.check_cover(world);
@@ -544,15 +549,24 @@ impl Node {
         self.remember_peers(world);
     }
 
+    /// Which of the liar's contradictions is noticed first does not matter: one is known before the first vote. A primary that
+    /// contradicts itself is suspected for it all the same (V1).
+    fn condemn_liar(&mut self, world: &mut World) {
+        let Some(liar) = world.row.liar.map(ReplicaId::new) else { return };
+        let commit = |digest| Statement::Commit { view: FAR, seq: Seq::new(1), digest };
+        let pair = (sign(liar, commit(Digest::ZERO)), sign(liar, commit(Digest([1; 32]))));
+        let message = world.verified(Message::Evidence(Box::new(pair)));
+        self.turn(world, Input::Message { from: liar, message });
+    }
+
     /// What a replica keeps of its peers' highest statements, only to answer their HELLOs, would tell apart states that behave
     /// alike, since answers are not part of the model. A vote and a NEW-VIEW of a far view, which do nothing else, fill it.
     fn remember_peers(&mut self, world: &mut World) {
-        let far = View::new(1 << 40);
         let me = self.me;
         for from in ReplicaId::all(N).filter(|other| *other != me) {
-            let vote = Statement::Commit { view: far, seq: Seq::new(1), digest: Digest::ZERO };
+            let vote = Statement::Commit { view: FAR, seq: Seq::new(1), digest: Digest::ZERO };
             // Not the primary of that view, so that the NEW-VIEW counts for nothing.
-            let view = if world.members.primary(far) == from { far.next() } else { far };
+            let view = if world.members.primary(FAR) == from { FAR.next() } else { FAR };
             let chosen = ReplicaId::all(N).take(3).map(|sender| (sender, Digest::ZERO)).collect();
             let statement = Statement::NewView { view, chosen, min: Seq::ZERO, proposals: Vec::new() };
             let statement = sign(from, statement);

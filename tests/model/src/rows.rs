@@ -24,6 +24,8 @@ pub struct Row {
     pub crashes: u8,
     /// Whether bodies can be had without their proposals (V9).
     pub bodies: bool,
+    /// Whether COMMITs arrive, so that replicas decide and execute. If not, what could be decided is known from the COMMITs sent.
+    pub decide: bool,
     /// How many stimuli a replica takes in silently before a turn that shows, at most.
     pub silence: usize,
     /// Depth-first takes less memory; the depth is then no shortest one.
@@ -57,12 +59,14 @@ const PLAIN: Row = Row {
     crash: None,
     crashes: 0,
     bodies: false,
+    decide: true,
     silence: usize::MAX,
     depth_first: false,
     depth: None,
 };
 
 const VOTES: &[Lie] = &[Lie::Propose, Lie::Prepare, Lie::Commit];
+const NO_NEW_VIEW: &[Lie] = &[Lie::Propose, Lie::Prepare, Lie::Commit, Lie::Empty, Lie::Proven];
 const ALL: &[Lie] = &[
     Lie::Propose,
     Lie::Prepare,
@@ -73,14 +77,32 @@ const ALL: &[Lie] = &[
     Lie::FalseNewView,
 ];
 
+/// One view, a lying primary.
+const LIAR: Row = Row { name: "1 view, liar 0", liar: Some(0), lies: VOTES, bodies: true, ..PLAIN };
+
 /// Every row, the smallest first.
 pub fn rows() -> Vec<Row> {
+    let two = Row { views: 2, ..PLAIN };
+    let undecided = Row { decide: false, ..two.clone() };
+    let lied = Row { lies: NO_NEW_VIEW, bodies: true, ..undecided.clone() };
     vec![
         PLAIN,
-        Row { name: "1 view, 2 slots", slots: 2, ..PLAIN },
-        Row { name: "1 view, lying primary", liar: Some(0), lies: VOTES, bodies: true, ..PLAIN },
-        Row { name: "2 views", views: 2, ..PLAIN },
-        Row { name: "2 views, lying primary of 0", views: 2, liar: Some(0), lies: ALL, bodies: true, silence: 3, ..PLAIN },
+        Row { name: "1 view, crash 0", crash: Some(0), crashes: 1, ..PLAIN },
+        Row { name: "1 view, crash 1", crash: Some(1), crashes: 1, ..PLAIN },
+        Row { name: "1 view, 2 slots, no decisions", slots: 2, decide: false, ..PLAIN },
+        LIAR,
+        Row { name: "1 view, liar 0, no decisions", decide: false, ..LIAR },
+        Row { name: "1 view, liar 0, crash 1, no decisions", decide: false, crash: Some(1), crashes: 1, ..LIAR },
+        Row { name: "2 views, no decisions", ..undecided.clone() },
+        Row { name: "2 views", ..two.clone() },
+        Row { name: "2 views, liar 0, no decisions", liar: Some(0), ..lied.clone() },
+        Row { name: "2 views, liar 0, no decisions, silence 3", liar: Some(0), silence: 3, ..lied.clone() },
+        Row { name: "2 views, liar 3, no decisions", liar: Some(3), ..lied.clone() },
+        Row { name: "2 views, liar 1, no decisions", liar: Some(1), lies: ALL, ..lied.clone() },
+        Row { name: "2 views, crash 2, no decisions", crash: Some(2), crashes: 1, ..undecided.clone() },
+        Row { name: "2 views, crash 1, no decisions", crash: Some(1), crashes: 1, ..undecided.clone() },
+        Row { name: "3 views, no decisions", views: 3, ..undecided.clone() },
+        Row { name: "3 views, liar 1, no decisions", views: 3, liar: Some(1), lies: ALL, ..lied.clone() },
     ]
 }
 

@@ -189,6 +189,9 @@ impl Universe {
             pool.extend(lies.iter());
         }
         pool.extend(&self.bodies);
+        if !self.world.row.decide {
+            pool.retain(|letter| !self.world.letters.is_commit(*letter));
+        }
         pool.sort_unstable();
         pool
     }
