@@ -9,5 +9,5 @@ mod scheme;
 mod universe;
 
 pub use liar::Lie;
-pub use rows::{Outcome, Row, check, rows};
+pub use rows::{Outcome, Row, check, row, rows};
 pub use universe::Figures;

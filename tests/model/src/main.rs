@@ -11,11 +11,17 @@ fn main() {
         most = Duration::from_secs(seconds.expect("--seconds takes a number"));
         names.drain(place..=place + 1);
     }
+    let mut mutant = "";
+    if let Some(place) = names.iter().position(|name| name == "--mutant") {
+        // It is named until the process ends.
+        mutant = names.get(place + 1).cloned().expect("--mutant takes a name").leak();
+        names.drain(place..=place + 1);
+    }
     let all = names.iter().any(|name| name == "all");
     let chosen: Vec<Row> =
         rows().into_iter().filter(|row| all || names.iter().any(|name| name == row.name)).collect();
     if chosen.is_empty() {
-        eprintln!("usage: quorate-model all | ROW…; the rows are:");
+        eprintln!("usage: quorate-model [--seconds N] [--mutant NAME] all | ROW…; the rows are:");
         for row in rows() {
             eprintln!("  {}", row.name);
         }
@@ -23,7 +29,7 @@ fn main() {
     }
     let mut failed = false;
     for row in chosen {
-        let outcome = check(&row, "", most);
+        let outcome = check(&row, mutant, most);
         failed |= !outcome.discoveries.is_empty();
         print(&row, &outcome);
     }

@@ -1,6 +1,6 @@
 //! One correct replica: the real core, its log, the chain of what it executed, and what it is held to.
 
-use crate::letters::{LetterId, Letters};
+use crate::letters::{Letter, LetterId, Letters};
 use crate::rows::Row;
 use crate::universe::Summary;
 use crate::scheme::{FakeVerifier, Key, N, key, members, parameters, sign, transaction};
@@ -216,6 +216,16 @@ impl Node {
             tuning: Tuning::default(),
             nonce: [starts; 32],
         }
+    }
+
+    /// Whether a vote or proposal is of a view that is not open here yet: it stays in the network until it is, instead of in the
+    /// core's buffer (R2).
+    pub(crate) fn waits_for(&self, letter: &Letter) -> bool {
+        let status = self.replica.status();
+        matches!(letter.message, Message::Vote(_) | Message::Proposal(_))
+            && letter.says.iter().filter_map(Statement::view).any(|view| {
+                view > status.view || (view == status.view && !status.active)
+            })
     }
 
     /// What can happen here beside the arrival of letters.

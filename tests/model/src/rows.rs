@@ -83,11 +83,10 @@ const LIAR: Row = Row { name: "1 view, liar 0", liar: Some(0), lies: VOTES, bodi
 /// Every row, the smallest first.
 pub fn rows() -> Vec<Row> {
     let two = Row { views: 2, ..PLAIN };
-    let undecided = Row { decide: false, ..two.clone() };
+    let undecided = Row { decide: false, silence: 3, ..two.clone() };
     let lied = Row { lies: NO_NEW_VIEW, bodies: true, ..undecided.clone() };
     vec![
         PLAIN,
-        Row { name: "1 view, crash 0", crash: Some(0), crashes: 1, ..PLAIN },
         Row { name: "1 view, crash 1", crash: Some(1), crashes: 1, ..PLAIN },
         Row { name: "1 view, 2 slots, no decisions", slots: 2, decide: false, ..PLAIN },
         LIAR,
@@ -96,7 +95,6 @@ pub fn rows() -> Vec<Row> {
         Row { name: "2 views, no decisions", ..undecided.clone() },
         Row { name: "2 views", ..two.clone() },
         Row { name: "2 views, liar 0, no decisions", liar: Some(0), ..lied.clone() },
-        Row { name: "2 views, liar 0, no decisions, silence 3", liar: Some(0), silence: 3, ..lied.clone() },
         Row { name: "2 views, liar 3, no decisions", liar: Some(3), ..lied.clone() },
         Row { name: "2 views, liar 1, no decisions", liar: Some(1), lies: ALL, ..lied.clone() },
         Row { name: "2 views, crash 2, no decisions", crash: Some(2), crashes: 1, ..undecided.clone() },
@@ -104,6 +102,14 @@ pub fn rows() -> Vec<Row> {
         Row { name: "3 views, no decisions", views: 3, ..undecided.clone() },
         Row { name: "3 views, liar 1, no decisions", views: 3, liar: Some(1), lies: ALL, ..lied.clone() },
     ]
+}
+
+/// The row of this name.
+///
+/// # Panics
+/// If there is none.
+pub fn row(name: &str) -> Row {
+    rows().into_iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row is named {name}"))
 }
 
 /// Explores a row, for at most so long.

@@ -157,6 +157,11 @@ impl Universe {
         }
         activate(self.mutant);
         let before = self.known[at as usize].node.clone();
+        if let Stimulus::Deliver(letter) = stimulus
+            && before.waits_for(self.world.letters.get(letter))
+        {
+            return Some(Step { to: at, visible: false, records: 0 });
+        }
         let mut node = (*before).clone();
         let records = node.apply(&mut self.world, stimulus);
         let step = records.map(|records| {
