@@ -46,10 +46,7 @@ fn digests(slot: u64) -> [Digest; 2] {
 pub(crate) fn bodies(world: &mut World) -> Vec<LetterId> {
     let liar = world.row.liar.unwrap_or_default();
     let slots = 1..=world.row.slots;
-    slots
-        .flat_map(batches)
-        .map(|batch| world.letter(ReplicaId::new(liar), Message::Body(batch)))
-        .collect()
+    slots.flat_map(batches).map(|batch| world.letter(ReplicaId::new(liar), Message::Body(batch))).collect()
 }
 
 /// All that the liar can say when these letters are there.
@@ -67,8 +64,7 @@ pub(crate) fn lies(world: &mut World, pool: &[LetterId]) -> Vec<LetterId> {
             messages.extend(own.into_iter().map(Message::ViewChange));
         }
     }
-    let mut lies: Vec<LetterId> =
-        messages.into_iter().map(|message| world.letter(liar, message)).collect();
+    let mut lies: Vec<LetterId> = messages.into_iter().map(|message| world.letter(liar, message)).collect();
     lies.sort_unstable();
     lies.dedup();
     lies
@@ -164,10 +160,8 @@ impl Known {
                 let votes = self.prepares.get(&(*view, *seq, *digest))?;
                 let primary = world.members.primary(*view);
                 let backups = votes.iter().filter(|(sender, _)| **sender != primary);
-                let prepares: Vec<_> = backups
-                    .take(strong - 1)
-                    .map(|(sender, signature)| (*sender, *signature))
-                    .collect();
+                let prepares: Vec<_> =
+                    backups.take(strong - 1).map(|(sender, signature)| (*sender, *signature)).collect();
                 (prepares.len() == strong - 1).then_some(PreparedCertificate {
                     epoch: Epoch::ZERO,
                     view: *view,
@@ -231,8 +225,7 @@ fn new_views(
             let shorter = chosen.iter().filter(|some| {
                 some.len() < strong && some.last().is_none_or(|last| last.statement.signer != sender)
             });
-            let longer: Vec<_> =
-                shorter.map(|some| [&some[..], &[view_change.clone()]].concat()).collect();
+            let longer: Vec<_> = shorter.map(|some| [&some[..], &[view_change.clone()]].concat()).collect();
             chosen.extend(longer);
         }
     }

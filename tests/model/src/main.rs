@@ -6,7 +6,8 @@ use std::time::Duration;
 
 fn main() -> ExitCode {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
-    let seconds = option(&mut names, "--seconds").map_or(480, |text| text.parse().expect("a number of seconds"));
+    let seconds =
+        option(&mut names, "--seconds").map_or(480, |text| text.parse().expect("a number of seconds"));
     // It is named until the process ends.
     let mutant: &'static str = option(&mut names, "--mutant").unwrap_or_default().leak();
     let all = names.iter().any(|name| name == "all");

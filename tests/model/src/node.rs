@@ -2,8 +2,8 @@
 
 use crate::letters::{Letter, LetterId, Letters};
 use crate::rows::Row;
-use crate::universe::Summary;
 use crate::scheme::{FakeVerifier, Key, N, key, members, parameters, sign, transaction};
+use crate::universe::Summary;
 use quorate_crypto::{
     Cache, CheckedMessage, HashedBatch, Verified, header_hash, null_batch_digest, verify_all, verify_one,
 };
@@ -223,9 +223,11 @@ impl Node {
     pub(crate) fn waits_for(&self, letter: &Letter) -> bool {
         let status = self.replica.status();
         matches!(letter.message, Message::Vote(_) | Message::Proposal(_))
-            && letter.says.iter().filter_map(Statement::view).any(|view| {
-                view > status.view || (view == status.view && !status.active)
-            })
+            && letter
+                .says
+                .iter()
+                .filter_map(Statement::view)
+                .any(|view| view > status.view || (view == status.view && !status.active))
     }
 
     /// What can happen here beside the arrival of letters.
