@@ -183,7 +183,9 @@ fn view_changes(world: &World, liar: ReplicaId, view: View, known: &Known) -> Ve
             let longer: Vec<_> = choices
                 .iter()
                 .flat_map(|chosen| {
-                    provable.iter().map(|certificate| [&chosen[..], &[certificate.clone()]].concat())
+                    provable
+                        .iter()
+                        .map(|certificate| [&chosen[..], std::slice::from_ref(certificate)].concat())
                 })
                 .collect();
             choices.extend(longer);
@@ -225,7 +227,8 @@ fn new_views(
             let shorter = chosen.iter().filter(|some| {
                 some.len() < strong && some.last().is_none_or(|last| last.statement.signer != sender)
             });
-            let longer: Vec<_> = shorter.map(|some| [&some[..], &[view_change.clone()]].concat()).collect();
+            let longer: Vec<_> =
+                shorter.map(|some| [&some[..], std::slice::from_ref(view_change)].concat()).collect();
             chosen.extend(longer);
         }
     }
