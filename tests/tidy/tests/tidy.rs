@@ -22,6 +22,7 @@ const EDGES: &[(&str, &str)] = &[
     ("cli", "node client proof storage ledger types crypto"),
     ("simulator", "types crypto codec pbft ledger storage engine"),
     ("byz", "types crypto codec proof api network node simulator"),
+    ("model", "types crypto pbft"),
 ];
 
 fn root() -> PathBuf {
