@@ -5,6 +5,7 @@
 //! - [`draw`] draws a configuration from a number; [`seed`] runs it through a phase of faults and a phase of healing, and
 //!   judges it.
 //! - [`scenario`] runs a script by hand and records what happened, for tests that are data.
+//! - [`twins`] runs members twice, under scripted partitions.
 //! - `adversary` are members that lie, one way a file.
 //! - [`checkers`] say what must hold, one property a file.
 
@@ -16,6 +17,7 @@ pub mod draw;
 mod link;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+mod partitions;
 mod promised;
 mod random;
 mod replica;
@@ -24,8 +26,10 @@ mod scheme;
 pub mod seed;
 mod shrink;
 mod story;
+pub mod twins;
 
 pub use cluster::{Cluster, Setup};
+pub use partitions::Partition;
 pub use random::Random;
 pub use seed::{Failure, Report, run_draw, run_seed};
 pub use shrink::shrink;

@@ -197,6 +197,11 @@ impl Checkers {
         self.note(checked);
     }
 
+    /// Members whom their own statements convict.
+    pub fn culprits(&self) -> &BTreeSet<ReplicaId> {
+        self.auditor.culprits()
+    }
+
     /// The height that any member has executed.
     pub fn height(&self) -> u64 {
         self.agreement.height()

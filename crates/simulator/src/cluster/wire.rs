@@ -84,7 +84,7 @@ impl Cluster {
     /// crash would leave it now would stand by it.
     fn check_sent(&mut self, from: ReplicaId, message: &Message) {
         let promised = self.nodes[from.index()].promised.durable();
-        self.checkers.sent(from, message, promised);
+        self.checkers.sent(self.member_of(from), message, promised);
         if !self.checkers.faulty.contains(&from) && self.random.permille(20) {
             let result = durability::holds_body(from, message, promised);
             self.checkers.note(result);
@@ -108,6 +108,11 @@ impl Cluster {
     fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, sent: Arc<Sent>) {
         let incarnation = self.nodes[to.index()].incarnation;
         let in_flight = InFlight { from, to, sent, incarnation };
+        if let Some(script) = &self.script
+            && !script.delivers(self.now, (from, to), in_flight.message())
+        {
+            return;
+        }
         let faults = match &mut self.network {
             Network::Manual(waiting) => return waiting.push_back(in_flight),
             Network::Automatic(faults) => faults,
@@ -167,9 +172,13 @@ impl Cluster {
         }
         let node = &self.nodes[to.index()];
         let Some(process) = node.process.as_ref().filter(|_| node.incarnation == incarnation) else { return };
+        if let Some(script) = &mut self.script {
+            script.arrives(to, &sent.message);
+        }
         if !is_useful(&process.host.status(), &sent.message) {
             return;
         }
+        let from = self.member_of(from);
         let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
         let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };
         match checked {
