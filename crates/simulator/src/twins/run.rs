@@ -17,6 +17,8 @@ const TIMEOUT_MS: u64 = 200;
 const PATIENCE: u64 = 2 * TIMEOUT_MS * 1_000;
 /// After so much virtual time everything heals, whatever view it is, in microseconds.
 const SCRIPT_MICROS: u64 = 8_000_000;
+/// Once everything heals, requests still come for so long, in microseconds.
+const HEALED_MICROS: u64 = 500_000;
 /// Messages take about so long once everything heals, in microseconds.
 const HEALED_DELAY: u64 = 1_000;
 
@@ -217,6 +219,10 @@ impl<'s> Run<'s> {
         self.cluster.cancel_crashes();
         for instance in self.cluster.instances() {
             self.restart(instance);
+        }
+        let from = self.cluster.now();
+        while self.cluster.now() < from + HEALED_MICROS {
+            self.step(watch, true)?;
         }
         let quorums = self.cluster.members().quorums();
         let bound = progress::bound(quorums, &self.cluster.genesis.parameters, 1_000)
