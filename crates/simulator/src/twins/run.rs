@@ -179,6 +179,10 @@ impl<'s> Run<'s> {
             self.strike();
             self.step(watch, true)?;
             self.script_ended = self.cluster.script.as_ref().is_none_or(Script::is_over);
+            // Beyond the split nothing is promised.
+            if self.too_many_twins() && self.disagreements() > 0 {
+                break;
+            }
         }
         Ok(())
     }
