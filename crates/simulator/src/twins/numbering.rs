@@ -7,6 +7,7 @@
 use super::{PHASES, Scenario, Twinned, Variant};
 use crate::partitions::Partition;
 use quorate_types::{Quorums, ReplicaId};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Scripted views of a scenario: with more, the space of seven members has more scenarios than numbers fit in 128 bits.
@@ -44,11 +45,10 @@ impl Space {
         let mut orbits = BTreeMap::new();
         let mut open = vec![all.clone(), unswapped_first(&all)];
         while let Some(group) = open.pop() {
-            if !orbits.contains_key(&group) {
-                let found = orbits_of(&group, &partitions, usize::from(members), twins);
-                open.extend(found.keys().cloned());
-                orbits.insert(group, found);
-            }
+            let Entry::Vacant(entry) = orbits.entry(group) else { continue };
+            let found = orbits_of(entry.key(), &partitions, usize::from(members), twins);
+            open.extend(found.keys().cloned());
+            entry.insert(found);
         }
         let counts = count(&orbits);
         Self { members, orbits, counts, settings: settings(members, twins, &all) }

@@ -28,7 +28,8 @@ fn classes_under_two_pairs_are_counted_too() {
     let space = Space::new(7);
     let partitions = Partition::all(9, 3);
     let group: Group = [0, 1, 2, 3].into();
-    let classes: BTreeSet<_> = partitions.iter().map(|one| class(&[one.clone()], &group, 7, 2)).collect();
+    let classes: BTreeSet<_> =
+        partitions.iter().map(|one| class(std::slice::from_ref(one), &group, 7, 2)).collect();
     assert_eq!(space.counts[&(1, group.clone())], classes.len() as u128);
     // Burnside: the mean over the swaps of how many scripts each leaves alone.
     let alone =
