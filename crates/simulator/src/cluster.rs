@@ -1,6 +1,7 @@
 //! The world: replicas, messages in flight, a clock.
 
 mod faults;
+mod instances;
 mod perform;
 mod setup;
 mod wire;
@@ -12,6 +13,7 @@ use crate::promised::WatchedLog;
 use crate::random::Random;
 use crate::replica::{EPOCH_MS, Node};
 use crate::scheme::SimVerifier;
+use crate::twins::Script;
 pub use faults::DiskFault;
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verified, verify_one};
@@ -102,7 +104,12 @@ pub enum Told {
 pub struct Cluster {
     pub(crate) genesis: Genesis,
     pub(crate) members: Members,
+    /// One for each member, then one for each of `twins`.
     pub(crate) nodes: Vec<Node>,
+    /// Members that run twice, once more for each entry.
+    twins: Vec<ReplicaId>,
+    /// Which messages reach whom in a Twins scenario.
+    pub(crate) script: Option<Script>,
     pub network: Network,
     pub random: Random,
     /// Draws which sends the costlier oracles look at, so that they disturb nothing.
@@ -152,6 +159,8 @@ impl Cluster {
         Self {
             checkers: Checkers::new(&members, &setup.parameters),
             nodes: (0..setup.n).map(|_| Node::new()).collect(),
+            twins: Vec::new(),
+            script: None,
             genesis,
             caps,
             members,
@@ -227,10 +236,11 @@ impl Cluster {
             return Ok(());
         }
         let now = self.clocks(member);
+        let me = self.member_of(member);
         let node = &mut self.nodes[member.index()];
-        let outbox = node.start(&self.genesis, &self.members, member, now)?;
+        let outbox = node.start(&self.genesis, &self.members, me, now)?;
         if let Some(lost) = node.lost.take() {
-            self.checkers.lost_records(member, lost);
+            self.checkers.lost_records(me, lost);
         }
         if let Some(process) = &node.process {
             self.checkers.agreement.restarted(member, &process.blocks);
@@ -239,10 +249,10 @@ impl Cluster {
             story.push(Told::Started { member });
         }
         self.enqueue(member, outbox);
-        for peer in ReplicaId::all(self.members.count()).filter(|peer| *peer != member) {
+        for peer in self.others(member) {
             if self.is_up(peer) {
-                self.event(member, Event::PeerUp(peer));
-                self.event(peer, Event::PeerUp(member));
+                self.event(member, Event::PeerUp(self.member_of(peer)));
+                self.event(peer, Event::PeerUp(me));
             }
         }
         self.plan_deadline(member);
@@ -267,8 +277,12 @@ impl Cluster {
             });
         }
         self.crash_at.remove(&member);
-        for peer in ReplicaId::all(self.members.count()).filter(|peer| *peer != member) {
-            self.event(peer, Event::PeerDown(member));
+        let me = self.member_of(member);
+        if self.instances_of(me).iter().any(|twin| self.is_up(*twin)) {
+            return;
+        }
+        for peer in self.others(member) {
+            self.event(peer, Event::PeerDown(me));
         }
     }
 

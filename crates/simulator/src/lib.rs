@@ -6,6 +6,7 @@
 //!   judges it.
 //! - [`scenario`] runs a script by hand and records what happened, for tests that are data.
 //! - [`adversary`] are members that lie, one way a file.
+//! - [`twins`] runs members twice, under scripted partitions.
 //! - [`checkers`] say what must hold, one property a file.
 
 pub mod adversary;
@@ -17,6 +18,7 @@ pub mod draw;
 mod link;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+mod partitions;
 mod promised;
 mod random;
 mod replica;
@@ -25,8 +27,10 @@ mod scheme;
 pub mod seed;
 mod shrink;
 mod story;
+pub mod twins;
 
 pub use cluster::{Cluster, Setup};
+pub use partitions::Partition;
 pub use random::Random;
 pub use seed::{Failure, Report, run_draw, run_seed};
 pub use shrink::shrink;

@@ -29,7 +29,7 @@ pub fn story(seed: u64, tell: &mut dyn FnMut(&str)) {
 }
 
 /// What is worth telling; pings and positions are not.
-fn line(told: &Told) -> Option<String> {
+pub(crate) fn line(told: &Told) -> Option<String> {
     match told {
         Told::Executed { member, height, digest } => Some(format!("{member} executes {height} {digest}")),
         Told::Crashed { member } => Some(format!("{member} crashes")),

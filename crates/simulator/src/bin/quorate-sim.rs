@@ -1,5 +1,8 @@
 //! Runs seeds of the simulator on all cores, replays one with what happened in it, and makes a failing one smaller.
 
+#[path = "quorate-sim/twins.rs"]
+mod twins;
+
 use quorate_simulator::campaign::{Total, publish};
 use quorate_simulator::draw::Draw;
 use quorate_simulator::{Failure, Report, run_draw, run_seed, shrink, story};
@@ -17,6 +20,8 @@ const USAGE: &str = "quorate-sim [--from SEED] [--count N] [--jobs N]   run seed
 quorate-sim --seed SEED                             run one seed and print its report
 quorate-sim --trace SEED                            print what happens in it, line by line
 quorate-sim --shrink SEED                           make a failing seed as small as it can be and still fail
+quorate-sim --twins N [--from I]                    run scenarios I to I + N with members that run twice
+quorate-sim --twins-trace I                         print what happens in one of them
 With the feature `mutants`: --mutant m11 runs with that mistake; --mutants N tells how many seeds, of at most N, notice each
 mistake, in --starts starts, five if nothing else is said. A run of 1,000 seeds or more fails if its seeds were too tame and,
 with the feature `probes`, if some rare moment never came. --into FILE puts what --count or --mutants print into a file, between
@@ -27,6 +32,8 @@ enum Task {
     Run,
     Trace,
     Shrink,
+    Twins,
+    TwinsTrace,
     Mutants,
 }
 
@@ -69,6 +76,8 @@ fn options() -> Result<Options, String> {
             "--seed" => options = one(Task::Run),
             "--trace" => options = one(Task::Trace),
             "--shrink" => options = one(Task::Shrink),
+            "--twins" => (options.count, options.task) = (number, Task::Twins),
+            "--twins-trace" => options = one(Task::TwinsTrace),
             "--mutants" if cfg!(feature = "mutants") => {
                 (options.count, options.task) = (number, Task::Mutants);
             }
@@ -234,6 +243,14 @@ fn main() -> ExitCode {
             activate(options.mutant);
             story(options.from, &mut |line| println!("{line}"));
             ExitCode::SUCCESS
+        }
+        Task::Twins => {
+            let mutant = options.mutant;
+            twins::run_all(options.from, options.count, options.jobs, &|| activate(mutant))
+        }
+        Task::TwinsTrace => {
+            activate(options.mutant);
+            twins::trace(options.from)
         }
         #[cfg(feature = "mutants")]
         Task::Mutants => judge_mutants(&options),

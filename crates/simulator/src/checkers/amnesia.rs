@@ -13,19 +13,19 @@ pub(crate) struct Amnesia {
 }
 
 impl Amnesia {
-    /// An answer to the HELLO of a member's start with this number reaches it.
-    pub(crate) fn told(&mut self, incarnation: u64, status: &ReplicaStatus, reply: &HelloReply) {
+    /// An answer to the HELLO of an instance's start with this number reaches it.
+    pub(crate) fn told(&mut self, (at, start): (ReplicaId, u64), status: &ReplicaStatus, reply: &HelloReply) {
         let signed = reply.view.iter().chain(&reply.vote);
         let own =
             signed.filter(|signed| signed.signer == status.me).filter_map(|signed| signed.statement.view());
         if let Some(view) = own.max().filter(|view| *view > status.view && status.phase == Phase::Starting) {
-            self.shown.insert(status.me, (incarnation, view));
+            self.shown.insert(at, (start, view));
         }
     }
 
     /// A message leaves a member.
-    pub(crate) fn sent(&self, incarnation: u64, from: ReplicaId, message: &Message) -> Result<(), Violation> {
-        let Some((shown, view)) = self.shown.get(&from).filter(|(shown, _)| *shown == incarnation) else {
+    pub(crate) fn sent(&self, (from, start): (ReplicaId, u64), message: &Message) -> Result<(), Violation> {
+        let Some((shown, view)) = self.shown.get(&from).filter(|(shown, _)| *shown == start) else {
             return Ok(());
         };
         let signed = match message {

@@ -154,13 +154,13 @@ impl Checkers {
     }
 
     /// An answer to a member's HELLO reaches it (D6).
-    pub(crate) fn told(&mut self, incarnation: u64, status: &ReplicaStatus, reply: &HelloReply) {
-        self.amnesia.told(incarnation, status, reply);
+    pub(crate) fn told(&mut self, start: (ReplicaId, u64), status: &ReplicaStatus, reply: &HelloReply) {
+        self.amnesia.told(start, status, reply);
     }
 
     /// A message leaves a member in its start with this number: whoever found out that it forgot is silent (S16).
-    pub(crate) fn remembers(&mut self, incarnation: u64, from: ReplicaId, message: &Message) {
-        let checked = self.amnesia.sent(incarnation, from, message);
+    pub(crate) fn remembers(&mut self, start: (ReplicaId, u64), message: &Message) {
+        let checked = self.amnesia.sent(start, message);
         self.note(checked);
     }
 
@@ -217,6 +217,11 @@ impl Checkers {
     pub fn answered(&mut self, transaction: &SignedTransaction, answer: &Answer) {
         let checked = self.outcomes.answered(&self.members, transaction, answer);
         self.note(checked);
+    }
+
+    /// Members whom their own statements convict.
+    pub fn culprits(&self) -> &BTreeSet<ReplicaId> {
+        self.auditor.culprits()
     }
 
     /// The height that any member has executed.

@@ -419,12 +419,12 @@ fn s16_who_was_shown_that_it_forgot() {
         let vote = Some(cluster.signed_by(ONE, prepare(view, 1, 1)));
         quorate_types::HelloReply { nonce: [0; 32], view: None, vote }
     };
-    checkers.told(1, &status, &reply(0));
-    checkers.remembers(1, ONE, &said(1));
-    checkers.told(1, &status, &reply(3));
-    checkers.remembers(2, ONE, &said(1));
+    checkers.told((ONE, 1), &status, &reply(0));
+    checkers.remembers((ONE, 1), &said(1));
+    checkers.told((ONE, 1), &status, &reply(3));
+    checkers.remembers((ONE, 2), &said(1));
     assert_eq!(flagged(&checkers), [""; 0], "another start");
-    checkers.remembers(1, ONE, &said(1));
+    checkers.remembers((ONE, 1), &said(1));
     assert_eq!(flagged(&checkers), ["S16 who forgot is silent"]);
 }
 

@@ -3,6 +3,7 @@
 use super::{Cluster, Told};
 use quorate_crypto::HashedBatch;
 use quorate_engine::{Action, Event};
+use quorate_pbft::Report;
 use quorate_storage::StoredBlock;
 use quorate_types::probes::hit;
 use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
@@ -11,10 +12,12 @@ use std::sync::Arc;
 impl Cluster {
     pub(super) fn perform(&mut self, member: ReplicaId, action: Action) {
         match action {
-            Action::Send { to, message, class: _ } => self.send(member, &[to], &message),
+            Action::Send { to, message, class: _ } => {
+                let to = self.instances_of(to);
+                self.send(member, &to, &message);
+            }
             Action::Broadcast { message, class: _ } => {
-                let others: Vec<ReplicaId> =
-                    ReplicaId::all(self.members.count()).filter(|to| *to != member).collect();
+                let others = self.others(member);
                 self.send(member, &others, &message);
             }
             Action::Execute { seq, batch } => self.execute(member, seq, batch),
@@ -38,7 +41,12 @@ impl Cluster {
             }
             Action::ReadBlocks { to, from } => self.read_blocks(member, to, from),
             Action::Answer { token, answer } => self.answers.push_back((token, answer)),
-            Action::Report(report) => self.reports.push((member, report)),
+            Action::Report(report) => {
+                if let (Some(script), Report::ViewActive { view, .. }) = (&mut self.script, &report) {
+                    script.entered(self.now, *view);
+                }
+                self.reports.push((member, report));
+            }
         }
     }
 

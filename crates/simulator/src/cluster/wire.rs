@@ -91,9 +91,9 @@ impl Cluster {
     /// crash would leave it now would stand by it.
     fn check_sent(&mut self, from: ReplicaId, message: &Message) {
         let incarnation = self.nodes[from.index()].incarnation;
-        self.checkers.remembers(incarnation, from, message);
+        self.checkers.remembers((from, incarnation), message);
         let promised = self.nodes[from.index()].promised.durable();
-        self.checkers.sent(from, message, promised);
+        self.checkers.sent(self.member_of(from), message, promised);
         let new_view = matches!(message, Message::NewView(_));
         if !self.checkers.faulty.contains(&from) && (new_view || self.samples.permille(20)) {
             let result = durability::holds_body(from, message, promised);
@@ -122,6 +122,11 @@ impl Cluster {
     fn travel(&mut self, from: ReplicaId, to: ReplicaId, hold: u64, sent: Rc<Sent>) {
         let incarnation = self.nodes[to.index()].incarnation;
         let in_flight = InFlight { from, to, sent, incarnation };
+        if let Some(script) = &self.script
+            && !script.delivers(self.now, (from, to), in_flight.message())
+        {
+            return;
+        }
         let faults = match &mut self.network {
             Network::Manual(waiting) => return waiting.push_back(in_flight),
             Network::Automatic(faults) => faults,
@@ -181,15 +186,19 @@ impl Cluster {
         }
         let node = &self.nodes[to.index()];
         let Some(process) = node.process.as_ref().filter(|_| node.incarnation == incarnation) else { return };
+        if let Some(script) = &mut self.script {
+            script.arrives(to, &sent.message);
+        }
         if !is_useful(&process.host.status(), &sent.message) {
             return;
         }
+        let from = self.member_of(from);
         let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
         let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };
         if let (Ok(_), Message::Notice(Notice::HelloReply(reply))) = (&checked, &sent.message)
             && reply.nonce == nonce(to, incarnation)
         {
-            self.checkers.told(incarnation, &process.host.status(), reply);
+            self.checkers.told((to, incarnation), &process.host.status(), reply);
         }
         match checked {
             Ok(message) => self.event(to, Event::Message { from, message }),
