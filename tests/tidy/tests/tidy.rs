@@ -21,6 +21,7 @@ const EDGES: &[(&str, &str)] = &[
     ("client", "types crypto proof api"),
     ("cli", "node client proof storage ledger types crypto"),
     ("simulator", "types crypto codec pbft ledger storage engine"),
+    ("fuzz-targets", "types crypto codec pbft ledger storage engine proof api network node"),
 ];
 
 fn root() -> PathBuf {
