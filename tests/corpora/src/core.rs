@@ -57,7 +57,8 @@ impl Bench {
             let bytes = encode_message(&message);
             let decoded = decode_message(&bytes, &ledger().caps);
             assert_eq!(decoded.as_ref(), Ok(&message), "peers can read what is sent");
-            let verified = verify_one(&ledger().members, &crate::scheme::FakeVerifier, &self.cache, message.clone());
+            let verified =
+                verify_one(&ledger().members, &crate::scheme::FakeVerifier, &self.cache, message.clone());
             assert!(verified.is_ok(), "peers accept what is sent: {message:?}");
             self.said.sent(&message);
         }

@@ -26,7 +26,11 @@ impl<'a> Cursor<'a> {
 
     /// A number below `bound`, which is not zero.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        let chosen = if bound <= 256 { usize::from(self.u8()) } else { usize::from(self.u16()) << 8 | usize::from(self.u8()) };
+        let chosen = if bound <= 256 {
+            usize::from(self.u8())
+        } else {
+            usize::from(self.u16()) << 8 | usize::from(self.u8())
+        };
         chosen % bound
     }
 
@@ -45,10 +49,5 @@ impl<'a> Cursor<'a> {
         let (taken, rest) = self.bytes.split_at(count);
         self.bytes = rest;
         taken.to_vec()
-    }
-
-    /// What is left.
-    pub(crate) fn rest(self) -> &'a [u8] {
-        self.bytes
     }
 }

@@ -66,7 +66,10 @@ pub(crate) fn edit(files: &mut Files, suffix: &str, cursor: &mut Cursor<'_>) {
             let more = cursor.bytes(64);
             files.get_mut(&name).expect("chosen among them").extend(more);
         }
-        _ => drop(files.insert(cursor.one_of(&["x.log", "1.log", "x.blk", "1.blk", "spare.log"]).to_owned(), Vec::new())),
+        _ => drop(files.insert(
+            cursor.one_of(&["x.log", "1.log", "x.blk", "1.blk", "spare.log"]).to_owned(),
+            Vec::new(),
+        )),
     }
 }
 

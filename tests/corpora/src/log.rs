@@ -8,8 +8,8 @@ use quorate_crypto::sha256;
 use quorate_pbft::Log;
 use quorate_storage::{SegmentedLog, SimulatedDisk};
 use quorate_types::{
-    BaseProof, Batch, Digest, Epoch, LedgerId, LedgerTime, Record, ReplicaId, Seq, Signature, SignedStatement,
-    Statement, View,
+    BaseProof, Batch, Digest, Epoch, LedgerId, LedgerTime, Record, ReplicaId, Seq, Signature,
+    SignedStatement, Statement, View,
 };
 use std::sync::{Arc, OnceLock};
 
@@ -188,7 +188,8 @@ pub fn log(bytes: &[u8]) {
     }
     let disk = disk_of(&files);
     let Ok((mut log, found)) = SegmentedLog::open_with(disk.clone(), LEDGER, SEGMENT) else { return };
-    let written: Vec<&Record> = image.records.iter().map(|(_, record)| record).take(found.records.len()).collect();
+    let written: Vec<&Record> =
+        image.records.iter().map(|(_, record)| record).take(found.records.len()).collect();
     assert!(found.records.iter().eq(written), "what is found was written, in this order, from the beginning");
     let claimed = image.claimed(&files);
     assert!(
@@ -200,6 +201,7 @@ pub fn log(bytes: &[u8]) {
     let next = record(99);
     log.append(&next).and_then(|()| log.sync()).expect("the disk works");
     drop(log);
-    let (_, again) = SegmentedLog::open_with(disk, LEDGER, SEGMENT).expect("it has just been opened and written");
+    let (_, again) =
+        SegmentedLog::open_with(disk, LEDGER, SEGMENT).expect("it has just been opened and written");
     assert_eq!(again.records.split_last(), Some((&next, &found.records[..])));
 }

@@ -19,6 +19,10 @@ pub(crate) fn bounded<T>(bytes: &[u8], decode: impl FnOnce(&[u8]) -> T) -> T {
     let decoded = decode(bytes);
     let claimed = ALLOCATOR.peak_usage().saturating_sub(before);
     let most = ALWAYS + PER_BYTE * bytes.len();
-    assert!(claimed <= most, "{} bytes of input claimed {claimed} bytes of memory, at most {most}", bytes.len());
+    assert!(
+        claimed <= most,
+        "{} bytes of input claimed {claimed} bytes of memory, at most {most}",
+        bytes.len()
+    );
     decoded
 }

@@ -33,20 +33,8 @@ impl Random {
 }
 
 /// Numbers at which arithmetic goes wrong.
-const EDGES: [u64; 12] = [
-    0,
-    1,
-    2,
-    0x7F,
-    0xFF,
-    0xFFFF,
-    0x10000,
-    0x7FFF_FFFF,
-    0xFFFF_FFFF,
-    0x1_0000_0000,
-    u64::MAX >> 1,
-    u64::MAX,
-];
+const EDGES: [u64; 12] =
+    [0, 1, 2, 0x7F, 0xFF, 0xFFFF, 0x10000, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x1_0000_0000, u64::MAX >> 1, u64::MAX];
 
 /// A mutation of `bytes`, with pieces of `other` spliced in now and then; at most `most` bytes long.
 pub fn mutate(bytes: &[u8], other: &[u8], random: &mut Random, most: usize) -> Vec<u8> {

@@ -7,7 +7,7 @@ use quorate_proof::{Receipt, TrustRoot};
 use quorate_types::{
     BlockCertificate, CertificateKind, Digest, Epoch, FailReason, Genesis, GenesisMember, Header, LedgerId,
     LedgerTime, NamedKey, Number, Operation, Operations, Parameters, PublicKey, RegistryMode, ReplicaId, Seq,
-    SessionId, Signature, SignedTransaction, Statement, Transaction, TransactionResult, VoidReason,
+    SessionId, Signature, SignedTransaction, Transaction, TransactionResult, VoidReason,
 };
 use std::sync::OnceLock;
 

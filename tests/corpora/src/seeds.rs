@@ -8,8 +8,8 @@ use quorate_crypto::{Ed25519Signer, Signer, public_key_to_text};
 use quorate_proof::genesis_file;
 use quorate_types::operation::{OperationOutput, StoredValue};
 use quorate_types::{
-    Digest, LedgerId, LedgerTime, Message, Number, Operation, Operations, PublicKey, Record, SessionId,
-    SessionLeaf, StateKey, TopicLeaf, TransactionResult,
+    Digest, LedgerTime, Message, Number, Operation, Operations, PublicKey, Record, SessionId, SessionLeaf,
+    StateKey, TopicLeaf, TransactionResult,
 };
 use std::collections::BTreeMap;
 
@@ -63,7 +63,8 @@ fn sent_and_stored(seeds: &mut Vec<Seed>) {
     let tags = [Some(0), Some(1), Some(2)];
     let last = values.len() - 2;
     for (number, value) in values.into_iter().enumerate() {
-        let tag = tags.get(number).copied().flatten().or((number >= last).then_some(6 + u8::from(number > last)));
+        let tag =
+            tags.get(number).copied().flatten().or((number >= last).then_some(6 + u8::from(number > last)));
         let bytes = tag.map_or(value.clone(), |tag| tagged(tag, &value));
         seeds.push(("vocabulary", format!("stored-{number:02}"), bytes));
     }
@@ -125,7 +126,7 @@ fn written_by_people(seeds: &mut Vec<Seed>) {
 
 #[cfg(feature = "transport")]
 fn around_sockets(seeds: &mut Vec<Seed>) {
-    let (ledger, version, name) = (LedgerId([3; 32]), "0.1.0".to_owned(), "alice".to_owned());
+    let (ledger, version, name) = (quorate_types::LedgerId([3; 32]), "0.1.0".to_owned(), "alice".to_owned());
     let preface = quorate_network::Preface { format: 1, ledger, version, name };
     seeds.push(("preface", "alice".to_owned(), preface.to_bytes().split_off(4)));
     seeds.push(("wire", "receipt".to_owned(), crate::transport::to_wire(receipt::valid_receipt())));
@@ -135,7 +136,8 @@ fn around_sockets(seeds: &mut Vec<Seed>) {
         [log]\nlevel = \"debug\"\nformat = \"json\"\n[threads]\nruntime = 2\nverify = 1\n\
         [testnet]\nfault-injection = true\nslow-log-sync-ms = 5\nfail-log-sync-after = 3\n";
     seeds.push(("config", "everything".to_owned(), config.into()));
-    let environment = format!("{config}\0QUORATE_API__LISTEN=127.0.0.1:2\nQUORATE_THREADS__VERIFY=3\nHOME=/\n");
+    let environment =
+        format!("{config}\0QUORATE_API__LISTEN=127.0.0.1:2\nQUORATE_THREADS__VERIFY=3\nHOME=/\n");
     seeds.push(("config", "environment".to_owned(), environment.into_bytes()));
 }
 

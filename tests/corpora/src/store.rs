@@ -7,9 +7,7 @@ use crate::member::{Disks, Member, START, ledger, records, transaction};
 use quorate_engine::Event;
 use quorate_ledger::MemoryStateStore;
 use quorate_storage::{BlockStore, StoredBlock};
-use quorate_types::{
-    BlockCertificate, HelloReply, Message, Monotonic, Notice, Record, ReplicaId, Seq,
-};
+use quorate_types::{BlockCertificate, HelloReply, Message, Monotonic, Notice, Record, ReplicaId, Seq};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
 
@@ -32,7 +30,8 @@ struct Quartet {
 
 impl Quartet {
     fn new() -> Self {
-        let start = |index| Member::start(ReplicaId::new(index), Disks::default(), START, 0).expect("a first start");
+        let start =
+            |index| Member::start(ReplicaId::new(index), Disks::default(), START, 0).expect("a first start");
         Self { members: (0..4).map(start).collect(), gone: None, samples: BTreeMap::new() }
     }
 
@@ -50,7 +49,8 @@ impl Quartet {
                     let debug = format!("{message:?}");
                     let kind = debug.split([' ', '(', '{']).filter(|word| !word.is_empty()).take(6).collect();
                     self.samples.entry(kind).or_insert_with(|| message.clone());
-                    let all = ReplicaId::all(4).filter(|other| *other != from && to.is_none_or(|to| to == *other));
+                    let all =
+                        ReplicaId::all(4).filter(|other| *other != from && to.is_none_or(|to| to == *other));
                     queue.extend(all.map(|to| (from, to, message.clone())));
                 }
             }

@@ -32,7 +32,8 @@ const CHAIN: u64 = 40;
 fn chain() -> &'static [Link] {
     static LINKS: OnceLock<Vec<Link>> = OnceLock::new();
     LINKS.get_or_init(|| {
-        let mut machine = Machine::genesis(&ledger().genesis, built_in_applications()).expect("a good genesis");
+        let mut machine =
+            Machine::genesis(&ledger().genesis, built_in_applications()).expect("a good genesis");
         (1..=CHAIN)
             .map(|height| {
                 let transactions = vec![transaction(0, height)];
@@ -257,7 +258,9 @@ impl World<'_> {
             10 => self.block(cursor)?,
             11 => {
                 let count = cursor.u8() % 4;
-                Message::Forward((0..count).map(|_| transaction(cursor.u8() % 4, cursor.u8().into())).collect())
+                Message::Forward(
+                    (0..count).map(|_| transaction(cursor.u8() % 4, cursor.u8().into())).collect(),
+                )
             }
             12 => {
                 let (first, second) = (self.vote(cursor), self.vote(cursor));
@@ -318,8 +321,7 @@ impl World<'_> {
             header.state_root = Digest([9; 32]);
         }
         let mut certificate = self.block_certificate(last, cursor);
-        certificate.header =
-            quorate_crypto::header_hash(links.last().unwrap_or(&header));
+        certificate.header = quorate_crypto::header_hash(links.last().unwrap_or(&header));
         certificate.signatures = self.signatures(&certificate.statement(), None, 3, cursor);
         let block = Block { header, batch: Some(first.batch.clone()) };
         Some(Message::Block(Arc::new(CertifiedBlock { block, links, certificate })))
@@ -343,12 +345,7 @@ impl World<'_> {
         certificate
     }
 
-    fn view_change(
-        &self,
-        signer: ReplicaId,
-        view: View,
-        cursor: &mut Cursor<'_>,
-    ) -> Option<Arc<ViewChange>> {
+    fn view_change(&self, signer: ReplicaId, view: View, cursor: &mut Cursor<'_>) -> Option<Arc<ViewChange>> {
         if signer == self.said.me {
             return self.said.view_changes.get(&view).cloned();
         }
@@ -360,7 +357,11 @@ impl World<'_> {
                     200..=229 => self.checkpoint(Seq::new(self.seq(cursor).get() / 4 * 4), cursor),
                     _ => self.block_certificate(self.seq(cursor), cursor),
                 };
-                if certificate.height == Seq::ZERO { BaseProof::Genesis } else { BaseProof::Checkpoint(certificate) }
+                if certificate.height == Seq::ZERO {
+                    BaseProof::Genesis
+                } else {
+                    BaseProof::Checkpoint(certificate)
+                }
             }
         };
         let mut seq = base_proof.base();
@@ -406,7 +407,8 @@ impl World<'_> {
             }
         }
         let last = highest.keys().next_back().map_or(0, |last| last.above(min)).min(300);
-        let chosen_digest = |seq: Seq| highest.get(&seq).map_or_else(null_batch_digest, |(_, digest)| *digest);
+        let chosen_digest =
+            |seq: Seq| highest.get(&seq).map_or_else(null_batch_digest, |(_, digest)| *digest);
         let mut proposals: Vec<Digest> = (1..=last).map(|offset| chosen_digest(min.plus(offset))).collect();
         match cursor.u8() {
             240..=243 => drop(proposals.pop()),
