@@ -37,6 +37,12 @@ impl Said {
         self.statements.values()
     }
 
+    /// The member started again with these blocks. An ATTEST is not logged (table D), since one digest can be decided in a
+    /// slot; three liars of four decide two, and what tells of the first may be lost with the block.
+    pub(super) fn restarted(&mut self, tip: Seq) {
+        self.statements.retain(|(kind, _, seq), _| *kind != StatementKind::Attest || *seq <= Some(tip));
+    }
+
     /// Takes notice of what leaves the member.
     pub(super) fn sent(&mut self, message: &Message) {
         match message {
