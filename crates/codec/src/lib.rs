@@ -23,15 +23,12 @@ pub enum DecodeError {
     ListTooLong,
 }
 
-/// Memory that one decoding may claim: a backstop behind the caps, against lying list lengths. The library checks a
-/// list's claimed size against it before it allocates.
+/// Memory that any decoding may claim: a backstop behind the caps.
 const MEMORY: usize = 512 * 1024 * 1024;
 
-type Reading = Configuration<BigEndian, Fixint, Limit<MEMORY>>;
+type Reading<const LIMIT: usize> = Configuration<BigEndian, Fixint, Limit<LIMIT>>;
 type Writing = Configuration<BigEndian, Fixint, NoLimit>;
 
-const READING: Reading =
-    bincode::config::standard().with_big_endian().with_fixed_int_encoding().with_limit::<MEMORY>();
 const WRITING: Writing = bincode::config::standard().with_big_endian().with_fixed_int_encoding();
 
 /// The bytes of a peer message.
@@ -83,10 +80,34 @@ pub fn encode<T: bincode::Encode>(value: &T) -> Vec<u8> {
 /// # Errors
 /// If the bytes are anything else.
 pub fn decode<T: bincode::Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
-    // No list can have more elements than there are bytes; the library's own limit then bounds what it allocates.
-    let (value, read) = bincode::decode_from_slice::<T, _>(bytes, READING)
-        .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let (value, read) =
+        read_within_memory(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     if read == bytes.len() { Ok(value) } else { Err(DecodeError::Trailing(bytes.len() - read)) }
+}
+
+/// Reads a value, claiming at most about 256 bytes of memory for each byte, and 64 KiB for a few: a list's length is
+/// checked against that before the list is allocated, so that a short frame that lies about it costs nothing. No value takes
+/// more than some four bytes for each of its encoding. The library takes the limit as a constant, hence the steps.
+fn read_within_memory<T: bincode::Decode<()>>(
+    bytes: &[u8],
+) -> Result<(T, usize), bincode::error::DecodeError> {
+    const KIB: usize = 1024;
+    const MIB: usize = 1024 * KIB;
+    match bytes.len() {
+        ..=4_096 => read_with::<T, { 64 * KIB }>(bytes),
+        ..=65_536 => read_with::<T, MIB>(bytes),
+        ..=1_048_576 => read_with::<T, { 16 * MIB }>(bytes),
+        ..=16_777_216 => read_with::<T, { 256 * MIB }>(bytes),
+        _ => read_with::<T, MEMORY>(bytes),
+    }
+}
+
+fn read_with<T: bincode::Decode<()>, const LIMIT: usize>(
+    bytes: &[u8],
+) -> Result<(T, usize), bincode::error::DecodeError> {
+    let reading: Reading<LIMIT> =
+        bincode::config::standard().with_big_endian().with_fixed_int_encoding().with_limit::<LIMIT>();
+    bincode::decode_from_slice(bytes, reading)
 }
 
 #[cfg(test)]

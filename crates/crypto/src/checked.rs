@@ -215,10 +215,6 @@ impl Claims<'_> {
         self.statement(signed)
     }
 
-    fn transaction(&mut self, hashed: &HashedTransaction) -> Result<(), Malformed> {
-        self.signed_transaction(&hashed.signed)
-    }
-
     fn signed_transaction(&mut self, signed: &SignedTransaction) -> Result<(), Malformed> {
         let transaction = &signed.transaction;
         if transaction.ledger != *self.members.ledger() {
@@ -434,9 +430,9 @@ impl Attested for Message {
                 if transactions.len() > limits::MAX_BATCH_TRANSACTIONS as usize {
                     return Err(Malformed::TooLarge);
                 }
-                let hashed: Vec<_> = transactions.into_iter().map(HashedTransaction::new).collect();
-                hashed.iter().try_for_each(|transaction| claims.transaction(transaction))?;
-                CheckedMessage::Forward(hashed)
+                // The limits first: what exceeds them may have no signed bytes to hash.
+                transactions.iter().try_for_each(|signed| claims.signed_transaction(signed))?;
+                CheckedMessage::Forward(transactions.into_iter().map(HashedTransaction::new).collect())
             }
             Message::Evidence(pair) => {
                 if pair.0.signer != pair.1.signer {
@@ -512,9 +508,8 @@ impl Attested for SignedTransaction {
     type Checked = HashedTransaction;
 
     fn check(self, members: &Members, out: &mut Vec<Claim>) -> Result<HashedTransaction, Malformed> {
-        let hashed = HashedTransaction::new(self);
-        Claims { members, out }.transaction(&hashed)?;
-        Ok(hashed)
+        Claims { members, out }.signed_transaction(&self)?;
+        Ok(HashedTransaction::new(self))
     }
 }
 

@@ -194,10 +194,9 @@ pub fn public_key_from_text(text: &str) -> Result<PublicKey, KeyError> {
     let checked =
         bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text).map_err(|_| refused())?;
     let bytes: Vec<u8> = checked.byte_iter().collect();
-    match (checked.hrp() == HRP, <[u8; 32]>::try_from(bytes)) {
-        (true, Ok(bytes)) => Ok(PublicKey(bytes)),
-        _ => Err(refused()),
-    }
+    let key = <[u8; 32]>::try_from(bytes).map(PublicKey).map_err(|_| refused())?;
+    // One text for each key: another prefix, or padding bits that say something, are refused.
+    if public_key_to_text(&key) == text.to_ascii_lowercase() { Ok(key) } else { Err(refused()) }
 }
 
 /// Refuses keys under which a signature proves nothing, and encodings that libraries disagree on (G5).

@@ -12,3 +12,4 @@ mod queue;
 
 pub use identity::IdentityError;
 pub use network::{Config, Event, Network, NetworkError, PeerStats, Stream};
+pub use preface::Preface;

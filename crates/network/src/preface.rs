@@ -9,12 +9,14 @@ const TAG: &str = "quorate/preface/v1";
 /// A preface is at most this long.
 pub(crate) const MAX_BYTES: usize = 256;
 
+/// What each end says first. Public for whoever decodes prefaces without a connection, as fuzzers do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Preface {
-    pub(crate) format: u32,
-    pub(crate) ledger: LedgerId,
-    pub(crate) version: String,
-    pub(crate) name: String,
+pub struct Preface {
+    /// The highest format that the sender reads.
+    pub format: u32,
+    pub ledger: LedgerId,
+    pub version: String,
+    pub name: String,
 }
 
 impl Preface {
@@ -27,7 +29,11 @@ impl Preface {
         }
     }
 
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// The preface as it travels: its length (4 bytes, big-endian) and its body.
+    ///
+    /// # Panics
+    /// If the version or the name is longer than 65,535 bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let body = Writer::tagged(TAG)
             .u32(self.format)
             .fixed(&self.ledger.0)
@@ -37,7 +43,11 @@ impl Preface {
         Writer::untagged().long(&body).finish()
     }
 
-    pub(crate) fn from_bytes(body: &[u8]) -> Result<Self, LayoutError> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one preface.
+    pub fn from_bytes(body: &[u8]) -> Result<Self, LayoutError> {
         let mut reader = Reader::new(body);
         if reader.fixed(TAG.len() + 1)? != [TAG.as_bytes(), &[0]].concat() {
             return Err(LayoutError::Invalid("preface"));

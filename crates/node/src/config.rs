@@ -142,10 +142,22 @@ impl FileConfig {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Io(path.to_owned(), error))?;
+        Self::from_text(path, &text, environment)
+    }
+
+    /// [`FileConfig::load`] of a file whose text is known.
+    ///
+    /// # Errors
+    /// If the text has an unknown key or a malformed value.
+    pub fn from_text(
+        path: &Path,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let parse = |error| ConfigError::Parse(path.to_owned(), error);
         // Parsed as it stands first, so that a mistake is reported with its line.
-        let _: Self = toml::from_str(&text).map_err(parse)?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(parse)?;
+        let _: Self = toml::from_str(text).map_err(parse)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(parse)?;
         for (name, value) in environment {
             let Some((section, key)) = name.strip_prefix("QUORATE_").and_then(|rest| rest.split_once("__"))
             else {

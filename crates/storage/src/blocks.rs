@@ -53,14 +53,19 @@ fn name_of(file: u64) -> String {
     format!("{file:016}.blk")
 }
 
+/// The number of a block file by its name; other files are none of the store's.
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".blk")?.parse().ok()?;
+    (name_of(number) == name).then_some(number)
+}
+
 impl<D: Disk> BlockStore<D> {
     /// Opens the store. A torn tail is cut: the log and the peers have what it held.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn open(disk: D, ledger: LedgerId) -> io::Result<Self> {
-        let mut files: Vec<u64> =
-            disk.list()?.iter().filter_map(|name| name.strip_suffix(".blk")?.parse().ok()).collect();
+        let mut files: Vec<u64> = disk.list()?.iter().filter_map(|name| number_of(name)).collect();
         files.sort_unstable();
         let mut store = Self {
             ledger,

@@ -34,7 +34,10 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    fn pack(self) -> u64 {
+    /// Numbers of files are below this, so that a position fits eight bytes.
+    pub(crate) const MOST_FILES: u64 = 1 << 28;
+
+    pub(crate) fn pack(self) -> u64 {
         self.file << 36 | self.offset as u64
     }
 

@@ -1,7 +1,7 @@
 //! The write-ahead log: what was promised (D).
 //!
 //! Segments are preallocated and zero-filled, since a sync of a file that does not grow is cheaper. Each segment begins
-//! with a header frame: *continue* names the end of the segment before it; *begin* starts a compacted log and says how
+//! with a header frame: *continue* names the segment before it and its end; *begin* starts a compacted log and says how
 //! many records make it complete, so that a crash at any point leaves either the old log or the new one.
 
 use crate::disk::Disk;
@@ -62,15 +62,20 @@ pub struct SegmentedLog<D> {
 }
 
 enum Header {
-    Begin { records: u64 },
-    Continue { end: u64 },
+    Begin {
+        records: u64,
+    },
+    /// Where the segment before it ends.
+    Continue {
+        end: Position,
+    },
 }
 
 impl Header {
     fn to_bytes(&self) -> [u8; 9] {
         let (kind, number) = match self {
-            Self::Begin { records } => (0, records),
-            Self::Continue { end } => (1, end),
+            Self::Begin { records } => (0, *records),
+            Self::Continue { end } => (1, end.pack()),
         };
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&number.to_be_bytes());
@@ -81,7 +86,7 @@ impl Header {
         let number = u64::from_be_bytes(bytes.get(1..)?.try_into().ok()?);
         match bytes[0] {
             0 => Some(Self::Begin { records: number }),
-            1 => Some(Self::Continue { end: number }),
+            1 => Some(Self::Continue { end: Position::unpack(number) }),
             _ => None,
         }
     }
@@ -89,6 +94,12 @@ impl Header {
 
 fn name_of(segment: u64) -> String {
     format!("{segment:016}.log")
+}
+
+/// The number of a segment by the name of its file; other files are none of the log's.
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (name_of(number) == name).then_some(number)
 }
 
 struct Segment {
@@ -156,12 +167,13 @@ impl<D: Disk> SegmentedLog<D> {
     fn recover(&mut self) -> Result<RecoveredLog, LogError> {
         let (segments, obsolete, highest) = self.read_segments()?;
         let mut recovered = RecoveredLog::default();
-        let mut previous_end = 0;
         for (at, segment) in segments.iter().enumerate() {
-            let written = segments.get(at + 1).map(|next| match next.header {
-                Header::Continue { end } => usize::try_from(end).unwrap_or(usize::MAX),
-                Header::Begin { .. } => 0,
-            });
+            let written = match segments.get(at + 1).map(|next| &next.header) {
+                None => None,
+                Some(Header::Continue { end }) if end.file == segment.number => Some(end.offset),
+                // A segment between the two is lost.
+                Some(_) => return Err(LogError::Corrupt { segment: segment.number + 1, offset: 0 }),
+            };
             self.check_end(segment, written, &mut recovered)?;
             for (offset, payload) in &segment.payloads {
                 if written.is_some_and(|end| *offset >= end) || payload.is_empty() {
@@ -174,7 +186,6 @@ impl<D: Disk> SegmentedLog<D> {
                 };
                 recovered.records.push(decode_record(payload).map_err(unreadable)?);
             }
-            previous_end = segment.end;
         }
         if !obsolete.is_empty() {
             for name in obsolete {
@@ -186,7 +197,7 @@ impl<D: Disk> SegmentedLog<D> {
         self.segment = highest;
         let header = match segments.last() {
             None => Header::Begin { records: 0 },
-            Some(_) => Header::Continue { end: previous_end as u64 },
+            Some(last) => Header::Continue { end: Position { file: last.number, offset: last.end } },
         };
         // A fresh segment at every start: what a torn tail left behind is never appended to.
         self.start_segment(&header, 0)?;
@@ -197,21 +208,20 @@ impl<D: Disk> SegmentedLog<D> {
 
     /// The segments of the current log in order, names of files that belong to it no more, the highest number seen.
     fn read_segments(&mut self) -> Result<(Vec<Segment>, Vec<String>, u64), LogError> {
-        let mut numbers: Vec<u64> = self
-            .disk
-            .list()?
-            .iter()
-            .filter_map(|name| name.strip_suffix(".log").and_then(|stem| stem.parse().ok()))
-            .collect();
+        let mut numbers = self.segments_on_disk()?;
         numbers.sort_unstable();
         let highest = numbers.last().copied().unwrap_or(0);
+        if highest >= Position::MOST_FILES {
+            return Err(LogError::Corrupt { segment: highest, offset: 0 });
+        }
         let mut segments: Vec<Segment> = Vec::new();
         let mut obsolete = Vec::new();
         // What is left of an older log whose removal was cut short: legal if a whole later one follows.
         let mut remains = Vec::new();
         for number in numbers {
             let last = number == highest;
-            match self.read_segment(number)? {
+            let alone = segments.is_empty() && remains.is_empty();
+            match self.read_segment(number, alone)? {
                 None if last => obsolete.push(name_of(number)),
                 None => return Err(LogError::Corrupt { segment: number, offset: 0 }),
                 Some(segment) => match segment.header {
@@ -238,13 +248,16 @@ impl<D: Disk> SegmentedLog<D> {
         }
     }
 
-    fn read_segment(&self, number: u64) -> Result<Option<Segment>, LogError> {
+    /// A segment, or nothing if its header was never whole. `alone`: nothing is before it, so that its header was written by
+    /// itself, or by a compaction that was whole before the log before it was removed; frames behind a damaged one are then
+    /// what is left of synced ones.
+    fn read_segment(&self, number: u64, alone: bool) -> Result<Option<Segment>, LogError> {
         let bytes = self.disk.read(&name_of(number))?;
         let seed = Seed::new(self.ledger, number);
         let Some(first) = seed.read(&bytes, 0) else {
             let claimed = seed.highest_claim_after(&bytes, 0);
             return match claimed {
-                Some(claim) if claim > (Position { file: number, offset: 0 }) => {
+                Some(claim) if alone || claim > (Position { file: number, offset: 0 }) => {
                     Err(LogError::Corrupt { segment: number, offset: 0 })
                 }
                 _ => Ok(None),
@@ -325,7 +338,7 @@ impl<D: Disk> SegmentedLog<D> {
     fn write_records(&mut self, payloads: Vec<Vec<u8>>) -> Result<(), LogError> {
         let need: usize = payloads.iter().map(|payload| payload.len() + OVERHEAD).sum();
         if self.offset + need > self.segment_bytes {
-            let end = self.offset as u64;
+            let end = Position { file: self.segment, offset: self.offset };
             self.start_segment(&Header::Continue { end }, need)?;
             self.flush()?;
             self.disk.sync_directory()?;
@@ -398,7 +411,7 @@ impl<D: Disk> SegmentedLog<D> {
 
     fn segments_on_disk(&self) -> Result<Vec<u64>, LogError> {
         let names = self.disk.list()?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect())
+        Ok(names.iter().filter_map(|name| number_of(name)).collect())
     }
 }
 

@@ -23,6 +23,7 @@ const EDGES: &[(&str, &str)] = &[
     ("simulator", "types crypto codec pbft ledger storage engine"),
     ("byz", "types crypto codec proof api network node simulator"),
     ("model", "types crypto pbft"),
+    ("fuzz-targets", "types crypto codec pbft ledger storage engine proof api network node"),
 ];
 
 fn root() -> PathBuf {

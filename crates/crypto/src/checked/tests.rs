@@ -314,4 +314,23 @@ fn m3_a_new_view_with_any_field_changed_is_refused() {
     // A slot of O is signed by the primary for that slot, not for another one.
     let swapped = NewView { proposals: signatures([null_batch_digest(), D]), ..honest };
     assert!(!accepted(Message::NewView(Arc::new(swapped))), "the PREPAREs of O would prove nothing");
+
+/// E1: an application's name that no layout can hold is refused, whoever forwards it.
+#[test]
+fn a_name_without_a_layout_is_refused_before_it_is_hashed() {
+    let transaction = quorate_types::Transaction {
+        ledger: LEDGER,
+        sender: signer(0).public_key(),
+        session: quorate_types::SessionId::new(1),
+        number: quorate_types::Number::ZERO,
+        valid_until: LedgerTime(9),
+        app: "a".repeat(70_000),
+        payload: Vec::new(),
+    };
+    let signed = SignedTransaction { transaction, signature: Signature([0; 64]) };
+    let (members, cache) = (members(), Cache::new(8));
+    let forward = verify_one(&members, &Ed25519Verifier, &cache, Message::Forward(vec![signed.clone()]));
+    assert_eq!(forward.err(), Some(Malformed::TooLarge));
+    let submitted = verify_one(&members, &Ed25519Verifier, &cache, signed);
+    assert_eq!(submitted.err(), Some(Malformed::TooLarge));
 }

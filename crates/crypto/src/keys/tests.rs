@@ -77,3 +77,19 @@ fn g5_weak_and_non_canonical_keys_are_refused() {
     non_canonical[31] = 0x7f;
     assert!(check_public_key(&PublicKey(non_canonical)).is_err());
 }
+
+/// Fifty-two symbols of five bits hold four bits more than a key: they are zero, so that a key has one text.
+#[test]
+fn a_public_key_has_one_text() {
+    use bech32::primitives::iter::Fe32IterExt;
+    let text = |last: u8| -> String {
+        let symbols =
+            [7; 51].into_iter().chain([last]).map(|symbol| bech32::Fe32::try_from(symbol).expect("5 bits"));
+        symbols.with_checksum::<Bech32m>(&HRP).chars().collect()
+    };
+    assert!(public_key_from_text(&text(16)).is_ok());
+    assert!(public_key_from_text(&text(16).to_ascii_uppercase()).is_ok(), "capitals are the same text");
+    for last in [17, 24, 31] {
+        assert!(matches!(public_key_from_text(&text(last)), Err(KeyError::NotAPublicKey(_))), "{last}");
+    }
+}

@@ -145,3 +145,45 @@ fn d5_a_log_of_another_ledger_is_not_read() {
     let other = SegmentedLog::open_with(disk, LedgerId([8; 32]), SEGMENT);
     assert!(!matches!(other, Ok((_, found)) if !found.records.is_empty()));
 }
+
+/// Removes a file, and says what opening then leads to.
+fn open_without(disk: &SimulatedDisk, name: &str) -> Result<Vec<Record>, LogError> {
+    let mut damaged = disk.fork();
+    crate::disk::Disk::remove(&mut damaged, name).unwrap();
+    open(&damaged).map(|(_, found)| found)
+}
+
+#[test]
+fn d4_a_lost_segment_is_never_a_silently_shorter_history() {
+    let disk = written(60);
+    let names = crate::disk::Disk::list(&disk).unwrap();
+    let (last, earlier) = names.split_last().unwrap();
+    assert!(earlier.len() >= 3, "the log crosses segments");
+    for name in earlier {
+        let found = open_without(&disk, name);
+        assert!(matches!(found, Err(LogError::Corrupt { .. })), "{name}: {found:?}");
+    }
+    // Without the last one nothing is left that tells of it.
+    let found = open_without(&disk, last).unwrap();
+    assert_eq!(found, records(0..found.len() as u64));
+}
+
+#[test]
+fn d4_a_compacted_log_with_a_damaged_header_is_no_empty_log() {
+    let disk = written(20);
+    open(&disk).unwrap().0.compact(&records(15..20)).unwrap();
+    let name = crate::disk::Disk::list(&disk).unwrap().into_iter().find(|name| name != super::SPARE).unwrap();
+    disk.flip(&name, 5, 0);
+    assert!(matches!(open(&disk), Err(LogError::Corrupt { .. })));
+}
+
+#[test]
+fn d4_a_segment_of_a_number_that_no_log_reaches_is_refused() {
+    let mut disk = written(3);
+    for number in [u64::MAX, 1 << 28] {
+        let name = super::name_of(number);
+        crate::disk::Disk::create(&mut disk, &name, 64).unwrap();
+        assert!(matches!(open(&disk), Err(LogError::Corrupt { .. })));
+        crate::disk::Disk::remove(&mut disk, &name).unwrap();
+    }
+}
