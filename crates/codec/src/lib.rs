@@ -95,9 +95,9 @@ fn read_within_memory<T: bincode::Decode<()>>(
     const MIB: usize = 1024 * KIB;
     match bytes.len() {
         ..=4_096 => read_with::<T, { 64 * KIB }>(bytes),
-        ..=65_536 => read_with::<T, MIB>(bytes),
-        ..=1_048_576 => read_with::<T, { 16 * MIB }>(bytes),
-        ..=16_777_216 => read_with::<T, { 256 * MIB }>(bytes),
+        4_097..=65_536 => read_with::<T, MIB>(bytes),
+        65_537..=1_048_576 => read_with::<T, { 16 * MIB }>(bytes),
+        1_048_577..=16_777_216 => read_with::<T, { 256 * MIB }>(bytes),
         _ => read_with::<T, MEMORY>(bytes),
     }
 }

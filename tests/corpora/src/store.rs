@@ -177,7 +177,7 @@ fn go_on(mut member: Member) {
     for peer in ReplicaId::all(4).filter(|peer| *peer != member.me).collect::<Vec<_>>() {
         member.event(Event::PeerUp(peer));
         let reply = HelloReply { nonce: [9; 32], view: None, vote: None };
-        member.hand(peer, Message::Notice(Notice::HelloReply(reply)));
+        member.hand(peer, Message::Notice(Notice::HelloReply(Box::new(reply))));
     }
     member.submit(1, transaction(1, 0));
     for _ in 0..8 {

@@ -314,6 +314,7 @@ fn m3_a_new_view_with_any_field_changed_is_refused() {
     // A slot of O is signed by the primary for that slot, not for another one.
     let swapped = NewView { proposals: signatures([null_batch_digest(), D]), ..honest };
     assert!(!accepted(Message::NewView(Arc::new(swapped))), "the PREPAREs of O would prove nothing");
+}
 
 /// E1: an application's name that no layout can hold is refused, whoever forwards it.
 #[test]

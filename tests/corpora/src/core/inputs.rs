@@ -73,7 +73,7 @@ fn digest_of(batch: &Arc<Batch>) -> Digest {
 /// The HELLO replies of peers that hold nothing.
 pub(super) fn greetings(me: ReplicaId, nonce: u8) -> Vec<Sent> {
     let reply = HelloReply { nonce: [nonce; 32], view: None, vote: None };
-    let greeting = Message::Notice(Notice::HelloReply(reply));
+    let greeting = Message::Notice(Notice::HelloReply(Box::new(reply)));
     ReplicaId::all(4).filter(|peer| *peer != me).map(|peer| (peer, greeting.clone())).collect()
 }
 
@@ -465,7 +465,7 @@ impl World<'_> {
                 if cursor.flag() {
                     Notice::Hello(Hello { nonce })
                 } else {
-                    Notice::HelloReply(HelloReply { nonce, view, vote })
+                    Notice::HelloReply(Box::new(HelloReply { nonce, view, vote }))
                 }
             }
         }
