@@ -22,6 +22,7 @@ mod repair;
 mod replica;
 mod slot;
 mod status;
+mod suspicion;
 mod timers;
 mod verdict;
 mod view_change;

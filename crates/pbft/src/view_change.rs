@@ -2,7 +2,7 @@
 
 use crate::new_view::{self, Conclusion};
 use crate::outbox::{Outbox, Report, ViewChangeReason};
-use crate::replica::{Replica, RequestTimer};
+use crate::replica::Replica;
 use crate::slot::{Offer, bitmap};
 use crate::timers::Timer;
 use crate::verdict::{Evidence, Ignored, Verdict};
@@ -11,7 +11,7 @@ use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, NewView, Notice, Now, Record, ReplicaId, Seq, SignedStatement,
-    Statement, StatementKind, Suspicion, View, ViewChange,
+    Statement, StatementKind, View, ViewChange,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,75 +32,6 @@ pub(crate) struct ViewChanges {
 }
 
 impl<S: Signer> Replica<S> {
-    /// V1: suspects the primary of the current view. It is a state, told at once and repeated in STATUS.
-    pub(crate) fn suspect(&mut self, suspicion: Suspicion, out: &mut Outbox) {
-        let proven = suspicion == Suspicion::Misbehaviour && self.suspicion != Some(suspicion);
-        if !self.active || !self.can_vote() || (self.suspicion.is_some() && !proven) {
-            return;
-        }
-        self.suspicion = Some(suspicion);
-        self.calm = 0;
-        out.report(Report::Suspects { view: self.view, suspicion });
-        out.broadcast(Message::Notice(Notice::Status(self.own_status())));
-    }
-
-    /// V1: progress for the oldest request withdraws what was no proof.
-    pub(crate) fn withdraw_suspicion(&mut self, out: &mut Outbox) {
-        if self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Misbehaviour) {
-            self.suspicion = None;
-            hit("a suspicion is withdrawn");
-            out.report(Report::SuspicionWithdrawn { view: self.view });
-            out.broadcast(Message::Notice(Notice::Status(self.own_status())));
-        }
-    }
-
-    pub(crate) fn on_primary_silent(&mut self, out: &mut Outbox) -> Verdict {
-        if self.is_primary() || self.catching_up || self.custody.oldest().is_none() {
-            return Verdict::Ignored(Ignored::Unasked);
-        }
-        self.suspect(Suspicion::Silence, out);
-        Verdict::Accepted
-    }
-
-    pub(crate) fn on_primary_heard(&mut self, out: &mut Outbox) -> Verdict {
-        if self.suspicion == Some(Suspicion::Silence) {
-            self.withdraw_suspicion(out);
-        }
-        Verdict::Accepted
-    }
-
-    /// V10: the timer is bound to the oldest request and the view; an expiry for anything else is stale.
-    pub(crate) fn on_request_timeout(&mut self, out: &mut Outbox) -> Verdict {
-        let bound = self.timed_head().map(|head| RequestTimer { view: self.view, head });
-        // Runs again if it leads to nothing now, or if another suspicion stands and is withdrawn later.
-        let expired_for = self.request_timer_for.take();
-        if bound.is_none() || bound != expired_for {
-            return Verdict::Ignored(Ignored::Stale);
-        }
-        self.suspect(Suspicion::RequestTimeout, out);
-        Verdict::Accepted
-    }
-
-    /// V10: restarted when another request becomes oldest and when a view becomes active.
-    pub(crate) fn update_request_timer(&mut self, now: Now) {
-        let due = |head: &crate::replica::Head| match head {
-            crate::replica::Head::Request(_) => true,
-            crate::replica::Head::Obligation(time) => time.0 <= now.wall.0,
-        };
-        let wanted = self.timed_head().filter(due).map(|head| RequestTimer { view: self.view, head });
-        if wanted == self.request_timer_for {
-            return;
-        }
-        self.request_timer_for = wanted;
-        if mutant("m13") && self.timers.is_set(Timer::Request) {
-            return;
-        }
-        match wanted {
-            Some(_) => self.timers.set(Timer::Request, now.monotonic.plus(self.timeout)),
-            None => self.timers.cancel(Timer::Request),
-        }
-    }
-
     /// V1, V5, V6: whether what is known by now starts a view change. Called after every input.
     pub(crate) fn consider_view_change(&mut self, now: Now, out: &mut Outbox) {
         if !self.can_vote() {

@@ -1,9 +1,4 @@
-//! The deliberate mistakes of `quorate_types::mutants`, and how many seeds it takes to notice each. A mistake is noticed when
-//! a named property fails in a seed that the unmodified code passes; a panic is not enough.
-
-use crate::seed::run_seed;
-use quorate_types::mutants::activate;
-use std::panic::catch_unwind;
+//! The deliberate mistakes of `quorate_types::mutants` that seeds must notice.
 
 /// A mistake, and what it is.
 pub type Mutant = (&'static str, &'static str);
@@ -56,21 +51,3 @@ pub const MUTANTS: &[Mutant] = &[
     ("m57", "amnesia is inferred from votes at or below stable"),
     ("m58", "a verification is remembered without the signature"),
 ];
-
-/// How a start went: after how many seeds which property failed; `None` if none did.
-pub type Kill = Option<(u64, &'static str)>;
-
-/// Runs seeds with a mistake, from this one on, until one notices it.
-pub fn seeds_to_kill(name: &'static str, from: u64, most: u64) -> Kill {
-    for count in 1..=most {
-        let seed = from + count - 1;
-        activate(name);
-        let failed = catch_unwind(|| run_seed(seed));
-        activate("");
-        let Ok(Err(failure)) = failed else { continue };
-        if catch_unwind(|| run_seed(seed).is_ok()).unwrap_or(false) {
-            return Some((count, failure.violation.property));
-        }
-    }
-    None
-}

@@ -552,7 +552,7 @@ impl Node {
             Some(sign(self.me, (*highest).clone()))
         };
         let reply = HelloReply { nonce: [self.crashes; 32], view: highest(&views), vote: highest(&votes) };
-        let message = world.verified(Message::Notice(Notice::HelloReply(reply)));
+        let message = world.verified(Message::Notice(Notice::HelloReply(Box::new(reply))));
         let me = self.me;
         for from in ReplicaId::all(N).filter(|other| *other != me).take(2) {
             self.turn(world, Input::Message { from, message: message.clone() });

@@ -106,9 +106,12 @@ fn nothing_banned_is_in_the_sources() {
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix(root()).unwrap().display().to_string();
-        for banned in ["catch_unwind", "todo!(", "unimplemented!(", "#[ignore]", "FIXME"] {
+        for banned in ["todo!(", "unimplemented!(", "#[ignore]", "FIXME"] {
             assert!(!text.contains(banned), "{banned} in {name}");
         }
+        // The runner of seeds tells which one panicked, and goes on.
+        let runs_seeds = name.starts_with("crates/simulator/src/bin/");
+        assert!(runs_seeds || !text.contains("catch_unwind"), "catch_unwind in {name}");
         let crate_name = name.split('/').nth(1).unwrap_or_default();
         if PURE.contains(&crate_name) && !name.contains("/tests") && !name.contains("/bin/") {
             for banned in ["std::thread::", "std::net::", "Instant::now", "SystemTime::now"] {

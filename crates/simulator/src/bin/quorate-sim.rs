@@ -3,6 +3,10 @@
 #[path = "quorate-sim/twins.rs"]
 mod twins;
 
+#[cfg(feature = "mutants")]
+#[path = "quorate-sim/mutants.rs"]
+mod mutants;
+
 use quorate_simulator::campaign::{Total, publish};
 use quorate_simulator::draw::Draw;
 use quorate_simulator::{Failure, Report, run_draw, run_seed, shrink, story};
@@ -180,55 +184,6 @@ fn failing(seed: u64, draw: &Draw) -> Option<String> {
     }
 }
 
-/// Prints, for each mistake, which property notices it and after how many seeds: the table of docs/assurance.md.
-#[cfg(feature = "mutants")]
-fn judge_mutants(options: &Options) -> ExitCode {
-    use quorate_simulator::mutants::{Kill, MUTANTS, seeds_to_kill};
-    // Panics of mistaken replicas are no kills and not worth a report.
-    std::panic::set_hook(Box::new(|_| {}));
-    let wanted: Vec<_> =
-        MUTANTS.iter().filter(|(name, _)| options.mutant.is_empty() || *name == options.mutant).collect();
-    let next = AtomicU64::new(0);
-    let kills: Mutex<std::collections::BTreeMap<(usize, u64), Kill>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..options.jobs {
-            scope.spawn(|| {
-                loop {
-                    let job = next.fetch_add(1, Ordering::Relaxed);
-                    let (at, start) =
-                        (usize::try_from(job / options.starts).unwrap_or(usize::MAX), job % options.starts);
-                    let Some((name, _)) = wanted.get(at) else { return };
-                    let kill = seeds_to_kill(name, options.from + start * 1_000_000, options.count);
-                    kills.lock().expect("nobody panics with it").insert((at, start), kill);
-                }
-            });
-        }
-    });
-    let kills = kills.into_inner().expect("nobody panics with it");
-    let mut survivors = 0;
-    let mut table = String::from(
-        "| mutant | mistake | property that fails first | seeds, by start | median |\n|---|---|---|---|---|\n",
-    );
-    for (at, (name, what)) in wanted.iter().enumerate() {
-        let starts: Vec<Kill> = kills.range((at, 0)..(at + 1, 0)).map(|(_, kill)| *kill).collect();
-        let mut seeds: Vec<u64> =
-            starts.iter().map(|kill| kill.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
-        let text = |seeds: u64| if seeds == u64::MAX { "none".to_owned() } else { seeds.to_string() };
-        let listed: Vec<String> = seeds.iter().map(|seeds| text(*seeds)).collect();
-        seeds.sort_unstable();
-        let properties: BTreeSet<&str> = starts.iter().flatten().map(|(_, property)| *property).collect();
-        let properties = properties.into_iter().collect::<Vec<_>>().join("; ");
-        let median = seeds[seeds.len() / 2];
-        survivors += u64::from(median == u64::MAX);
-        let listed = listed.join(", ");
-        let row = format!("| {name} | {what} | {properties} | {listed} | {} |\n", text(median));
-        table.push_str(&row);
-    }
-    print!("{table}");
-    let published = tell(options, "mutants", &table);
-    if survivors > 0 { ExitCode::FAILURE } else { published }
-}
-
 fn main() -> ExitCode {
     let options = match options() {
         Ok(options) => options,
@@ -253,7 +208,7 @@ fn main() -> ExitCode {
             twins::trace(options.from)
         }
         #[cfg(feature = "mutants")]
-        Task::Mutants => judge_mutants(&options),
+        Task::Mutants => mutants::judge(&options),
         #[cfg(not(feature = "mutants"))]
         Task::Mutants => ExitCode::from(2),
         Task::Shrink => {
