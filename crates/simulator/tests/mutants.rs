@@ -87,3 +87,16 @@ fn seeds_notice_what_is_said_before_it_is_durable() {
         activate("");
     }
 }
+
+/// V6: without doubling, networks that are slow but timely are never answered.
+#[test]
+fn the_healing_phase_notices_timeouts_that_do_not_double() {
+    let notices = |seed: &u64| {
+        activate("m11");
+        let failed = catch_unwind(|| run_seed(*seed).err().map(|failure| failure.violation.property));
+        activate("");
+        failed.is_ok_and(|property| property == Some("L1 progress"))
+    };
+    let seed = (0..300).find(notices).expect("some seed needs longer timeouts");
+    assert!(run_seed(seed).is_ok(), "the unmodified code passes seed {seed}");
+}

@@ -26,7 +26,7 @@ use outcomes::Outcomes;
 use quorate_crypto::{Malformed, transaction_id};
 use quorate_engine::Answer;
 use quorate_ledger::ExecutedBlock;
-use quorate_pbft::ReplicaStatus;
+use quorate_pbft::{ReplicaStatus, Report};
 use quorate_types::{
     BlockCertificate, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
     SignedTransaction, TransactionId,
@@ -211,6 +211,16 @@ impl Checkers {
         };
         let what = format!("{member}: {what}");
         self.note(Err(Violation { property, what }));
+    }
+
+    /// What a member reports of itself. Only more than f faults, or an own mistake, make a correct one stop for ever (N9, K4).
+    pub(crate) fn reported(&mut self, member: ReplicaId, report: &Report) {
+        let stops =
+            matches!(report, Report::Contradiction { .. } | Report::Diverged { .. } | Report::ViewsExhausted);
+        if stops && !self.faulty.contains(&member) {
+            let what = format!("{member}: {report:?}");
+            self.note(Err(Violation { property: "N9 no correct member stops for ever", what }));
+        }
     }
 
     /// A client was answered.

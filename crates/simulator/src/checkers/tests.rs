@@ -473,3 +473,13 @@ fn v7_a_new_view_without_a_body() {
     assert!(durability::holds_body(ONE, &named, &[Record::Body(batch.clone())]).is_ok());
     assert!(durability::holds_body(ONE, &message, &[Record::Body(batch)]).is_err());
 }
+
+#[test]
+fn n9_a_correct_member_that_stops_for_ever() {
+    let cluster = cluster();
+    let mut checkers = checkers(&cluster);
+    checkers.reported(ONE, &Report::CaughtUp { at: Seq::new(1) });
+    assert_eq!(flagged(&checkers), [""; 0]);
+    checkers.reported(ONE, &Report::Contradiction { seq: Seq::new(1) });
+    assert_eq!(flagged(&checkers), ["N9 no correct member stops for ever"]);
+}

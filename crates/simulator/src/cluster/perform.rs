@@ -42,6 +42,7 @@ impl Cluster {
             Action::ReadBlocks { to, from } => self.read_blocks(member, to, from),
             Action::Answer { token, answer } => self.answers.push_back((token, answer)),
             Action::Report(report) => {
+                self.checkers.reported(self.member_of(member), &report);
                 if let (Some(script), Report::ViewActive { view, .. }) = (&mut self.script, &report) {
                     script.entered(self.now, *view);
                 }
