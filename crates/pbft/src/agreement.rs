@@ -272,7 +272,10 @@ impl<S: Signer> Replica<S> {
         let known = slot.prepared.as_ref().is_some_and(|certificate| certificate.view == view);
         if !known {
             let Some(certificate) = slot.prepared_in(key, primary, strong) else { return };
-            if self.contradicts_execution(seq, certificate.digest, out) {
+            if self.decided_another(seq, &certificate.digest) {
+                if self.was_decided_by(seq, view) {
+                    self.halt(crate::Report::Contradiction { seq }, out);
+                }
                 return;
             }
             self.record_body(seq, certificate.digest, out);
@@ -295,6 +298,10 @@ impl<S: Signer> Replica<S> {
             return;
         }
         let (view, digest) = (certificate.view, certificate.digest);
+        // It may have been prepared before another was decided in a later view (N9).
+        if self.decided_another(seq, &digest) {
+            return;
+        }
         self.vote(Statement::Commit { view, seq, digest }, out);
     }
 
@@ -327,11 +334,41 @@ impl<S: Signer> Replica<S> {
         slot.decided = Some(digest);
     }
 
-    /// N9: whether a certificate names another digest than the one executed, which means more than f faults.
-    pub(crate) fn contradicts_execution(&mut self, seq: Seq, digest: Digest, out: &mut Outbox) -> bool {
+    /// N9: whether another digest is decided in a slot.
+    pub(crate) fn decided_another(&self, seq: Seq, digest: &Digest) -> bool {
         let decided = self.slots.get(&seq).and_then(|slot| slot.decided);
-        let known = self.pledges.executed_digest(seq).or(decided);
-        let contradicts = known.is_some_and(|known| known != digest);
+        self.pledges.executed_digest(seq).or(decided).is_some_and(|known| known != *digest)
+    }
+
+    /// Whether a slot is known to have been decided in this view or an earlier one. Only then does another digest that a
+    /// quorum prepares or proposes again in the view mean more than f faults: before a decision members may well have
+    /// prepared another, and a block's certificate does not tell the view (N9).
+    pub(crate) fn was_decided_by(&self, seq: Seq, view: View) -> bool {
+        let certificate = self.slots.get(&seq).and_then(|slot| slot.commit_certificate.as_ref());
+        certificate.is_some_and(|certificate| certificate.view <= view)
+    }
+
+    /// N9: whether O proposes another digest than one executed here. If that was decided before this view, more than f members
+    /// are faulty; otherwise the view is over already, and nobody here takes part in it.
+    pub(crate) fn concludes_another(
+        &mut self,
+        view: View,
+        conclusion: &crate::new_view::Conclusion,
+        out: &mut Outbox,
+    ) -> bool {
+        let another = |(seq, digest): &(Seq, Digest)| {
+            self.pledges.executed_digest(*seq).is_some_and(|executed| executed != *digest)
+        };
+        let slots: Vec<Seq> = conclusion.slots().filter(another).map(|(seq, _)| seq).collect();
+        if let Some(seq) = slots.iter().copied().find(|seq| self.was_decided_by(*seq, view)) {
+            self.halt(crate::Report::Contradiction { seq }, out);
+        }
+        !slots.is_empty()
+    }
+
+    /// N9: whether a certificate of a decision names another digest than the one decided, which means more than f faults.
+    pub(crate) fn contradicts_execution(&mut self, seq: Seq, digest: Digest, out: &mut Outbox) -> bool {
+        let contradicts = self.decided_another(seq, &digest);
         if contradicts {
             self.halt(crate::Report::Contradiction { seq }, out);
         }

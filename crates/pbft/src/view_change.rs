@@ -287,14 +287,10 @@ impl<S: Signer> Replica<S> {
 
     fn send_new_view(&mut self, now: Now, chosen: Vec<Arc<ViewChange>>, out: &mut Outbox) {
         let conclusion = new_view::conclude(&chosen);
-        let executed_another = conclusion.slots().any(|(seq, digest)| {
-            self.pledges.executed_digest(seq).is_some_and(|executed| executed != digest)
-        });
-        if executed_another {
-            self.halt(Report::Contradiction { seq: conclusion.min.base().next() }, out);
+        let view = self.view;
+        if self.concludes_another(view, &conclusion, out) {
             return;
         }
-        let view = self.view;
         let ledger = *self.config.members.ledger();
         let named = chosen
             .iter()
@@ -342,12 +338,8 @@ impl<S: Signer> Replica<S> {
         let Some(conclusion) = follows else {
             return self.condemn_view_statement(signed.clone(), out);
         };
-        let contradiction = conclusion.slots().find(|(seq, digest)| {
-            self.pledges.executed_digest(*seq).is_some_and(|executed| executed != *digest)
-        });
-        if let Some((seq, _)) = contradiction {
-            self.halt(Report::Contradiction { seq }, out);
-            return Verdict::Accepted;
+        if self.concludes_another(*view, &conclusion, out) {
+            return Verdict::Ignored(Ignored::Stale);
         }
         let whole = NewView { view_changes: named, ..(*new_view).clone() };
         self.pledges.open(*view);
@@ -516,6 +508,7 @@ impl<S: Signer> Replica<S> {
         let said = self.pledges.vote(seq, StatementKind::Prepare);
         if (!slot.holds_body(&digest) && !mutant("m29"))
             || said.is_some_and(|vote| vote.statement.view() == Some(view))
+            || self.decided_another(seq, &digest)
         {
             return;
         }

@@ -1,4 +1,5 @@
 use crate::testing::{Cluster, id, parameters, signed, transaction};
+use crate::{Phase, Verdict};
 use quorate_types::{Digest, Message, NewView, Seq, Statement, StatementKind, View};
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,4 +239,52 @@ fn v8_a_new_view_of_a_far_view_does_not_push_out_the_one_that_waits() {
     assert_eq!(waiting(&cluster), Some(1));
     let _ = cluster.hand(1, 3, unfounded_new_view(9));
     assert_eq!(waiting(&cluster), Some(1));
+}
+
+/// Member 3 holds a proposal of view 0, and learns that the others decided the null batch there in view 1: it was cut off from
+/// their view change. Nobody is faulty.
+fn decided_without_member_3(cluster: &mut Cluster) -> (Message, [Message; 2]) {
+    cluster.request(0, transaction(1, 0));
+    let to_3 = |_, to, message: &Message| to == id(3) && matches!(message, Message::Proposal(_));
+    cluster.deliver_if(to_3);
+    let own =
+        cluster.sent.iter().find(|own| own.signer == id(3)).expect("member 3 prepared").statement.clone();
+    let digest = quorate_crypto::null_batch_digest();
+    let (view, seq) = (View::new(1), Seq::new(1));
+    let commits = (0..3)
+        .map(|member| (id(member), signed(member, Statement::Commit { view, seq, digest }).signature))
+        .collect();
+    let epoch = quorate_types::Epoch::ZERO;
+    let decision = quorate_types::CommitCertificate { epoch, view, seq, digest, commits };
+    let late = [1, 2].map(|member| Message::Vote(signed(member, own.clone())));
+    (Message::CommitCertificate(decision), late)
+}
+
+#[test]
+fn n9_late_prepares_of_an_earlier_view_are_no_contradiction() {
+    let mut cluster = Cluster::new(4);
+    let (decision, late) = decided_without_member_3(&mut cluster);
+    assert_eq!(cluster.hand(0, 3, decision), Verdict::Accepted);
+    assert_eq!(cluster.executed(3), 1);
+    for (from, vote) in (1..).zip(late) {
+        let _ = cluster.hand(from, 3, vote);
+    }
+    assert_eq!(cluster.status(3).phase, Phase::Normal, "a correct member does not halt");
+    cluster.assert_safe();
+}
+
+#[test]
+fn n9_what_was_prepared_before_the_greeting_is_not_committed_after_another_was_executed() {
+    let mut cluster = Cluster::new(4);
+    let (decision, late) = decided_without_member_3(&mut cluster);
+    cluster.crash(3);
+    cluster.start(3);
+    for (from, vote) in (1..).zip(late) {
+        let _ = cluster.hand(from, 3, vote);
+    }
+    let _ = cluster.hand(0, 3, decision);
+    assert_eq!((cluster.executed(3), cluster.status(3).phase), (1, Phase::Starting));
+    cluster.deliver_if(|_, _, message| matches!(message, Message::Notice(_)));
+    assert_eq!(cluster.status(3).phase, Phase::Normal);
+    cluster.assert_safe();
 }
