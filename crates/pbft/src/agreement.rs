@@ -273,7 +273,8 @@ impl<S: Signer> Replica<S> {
         if !known {
             let Some(certificate) = slot.prepared_in(key, primary, strong) else { return };
             if self.decided_another(seq, &certificate.digest) {
-                if self.was_decided_by(seq, view) {
+                // Two quorums of one view for two digests, or a later one for what an earlier one excludes.
+                if self.view_of_decision(seq).is_some_and(|decided| decided <= view) {
                     self.halt(crate::Report::Contradiction { seq }, out);
                 }
                 return;
@@ -340,16 +341,15 @@ impl<S: Signer> Replica<S> {
         self.pledges.executed_digest(seq).or(decided).is_some_and(|known| known != *digest)
     }
 
-    /// Whether a slot is known to have been decided in this view or an earlier one. Only then does another digest that a
-    /// quorum prepares or proposes again in the view mean more than f faults: before a decision members may well have
-    /// prepared another, and a block's certificate does not tell the view (N9).
-    pub(crate) fn was_decided_by(&self, seq: Seq, view: View) -> bool {
+    /// The view in which a slot is known to have been decided; a block's certificate does not tell it. Before a decision
+    /// members may well have prepared another digest (N9).
+    fn view_of_decision(&self, seq: Seq) -> Option<View> {
         let certificate = self.slots.get(&seq).and_then(|slot| slot.commit_certificate.as_ref());
-        certificate.is_some_and(|certificate| certificate.view <= view)
+        certificate.map(|certificate| certificate.view)
     }
 
     /// N9: whether O proposes another digest than one executed here. If that was decided before this view, more than f members
-    /// are faulty; otherwise the view is over already, and nobody here takes part in it.
+    /// are faulty. Otherwise its primary made two of this NEW-VIEW, or the view is over already: nobody here takes part in it.
     pub(crate) fn concludes_another(
         &mut self,
         view: View,
@@ -360,7 +360,8 @@ impl<S: Signer> Replica<S> {
             self.pledges.executed_digest(*seq).is_some_and(|executed| executed != *digest)
         };
         let slots: Vec<Seq> = conclusion.slots().filter(another).map(|(seq, _)| seq).collect();
-        if let Some(seq) = slots.iter().copied().find(|seq| self.was_decided_by(*seq, view)) {
+        let before = |seq: &Seq| self.view_of_decision(*seq).is_some_and(|decided| decided < view);
+        if let Some(seq) = slots.iter().copied().find(before) {
             self.halt(crate::Report::Contradiction { seq }, out);
         }
         !slots.is_empty()
