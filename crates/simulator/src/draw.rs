@@ -117,7 +117,7 @@ impl Draw {
             sync_failures: on(random, 150, 8),
             full_disks: on(random, 150, 8),
             workload: workload(random),
-            steps: random.between(250, 900) / (1 + u64::from(n > 7)),
+            steps: random.between(280, 1_000) / (1 + u64::from(n > 7)),
             blocks: random.between(101, 120),
             liars,
             betrayed,

@@ -288,3 +288,55 @@ fn n9_what_was_prepared_before_the_greeting_is_not_committed_after_another_was_e
     assert_eq!(cluster.status(3).phase, Phase::Normal);
     cluster.assert_safe();
 }
+
+/// A lying primary makes two of the NEW-VIEW of view 1, from VIEW-CHANGEs of different members: one fault, and no more.
+#[test]
+fn n9_another_new_view_of_the_view_of_a_decision_stops_nobody() {
+    let mut cluster = Cluster::new(4);
+    let (decision, _) = decided_without_member_3(&mut cluster);
+    assert_eq!(cluster.hand(0, 3, decision), Verdict::Accepted);
+    let (epoch, view, seq) = (quorate_types::Epoch::ZERO, View::ZERO, Seq::new(1));
+    let own = cluster.sent.iter().find(|own| own.signer == id(3)).expect("member 3 prepared");
+    let Statement::Prepare { digest, .. } = own.statement else { panic!("a PREPARE") };
+    let by = |member: u16, statement| signed(member, statement).signature;
+    let prepared = quorate_types::PreparedCertificate {
+        epoch,
+        view,
+        seq,
+        digest,
+        proposal: by(0, Statement::PrePrepare { view, seq, digest }),
+        prepares: [2, 3]
+            .map(|member| (id(member), by(member, Statement::Prepare { view, seq, digest })))
+            .into(),
+    };
+    let base_proof = quorate_types::BaseProof::Genesis;
+    let view_changes: Vec<_> = [(0, Vec::new()), (1, Vec::new()), (2, vec![prepared])]
+        .into_iter()
+        .map(|(member, prepared)| {
+            let statement = Statement::ViewChange {
+                view: View::new(1),
+                base: Seq::ZERO,
+                base_proof: quorate_crypto::base_proof_digest(&base_proof),
+                prepared: quorate_crypto::prepared_set_digest(&prepared),
+            };
+            let statement = signed(member, statement);
+            Arc::new(quorate_types::ViewChange { statement, base_proof: base_proof.clone(), prepared })
+        })
+        .collect();
+    let ledger = *crate::testing::members(4).ledger();
+    let named = |own: &Arc<quorate_types::ViewChange>| {
+        (own.statement.signer, quorate_crypto::view_change_digest(own, &ledger))
+    };
+    let statement = Statement::NewView {
+        view: View::new(1),
+        chosen: view_changes.iter().map(named).collect(),
+        min: Seq::ZERO,
+        proposals: vec![digest],
+    };
+    let proposals = vec![by(1, Statement::PrePrepare { view: View::new(1), seq, digest })];
+    let new_view = NewView { statement: signed(1, statement), proposals, view_changes };
+    let verdict = cluster.hand(1, 3, Message::NewView(Arc::new(new_view)));
+    assert_eq!(verdict, Verdict::Ignored(crate::Ignored::Stale));
+    assert_eq!(cluster.status(3).phase, Phase::Normal, "a correct member does not halt");
+    assert_eq!(cluster.status(3).view, View::ZERO);
+}

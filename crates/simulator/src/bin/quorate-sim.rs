@@ -27,8 +27,8 @@ quorate-sim --shrink SEED                           make a failing seed as small
 quorate-sim --twins N [--from I]                    run scenarios I to I + N with members that run twice
 quorate-sim --twins-trace I                         print what happens in one of them
 With the feature `mutants`: --mutant m11 runs with that mistake; --mutants N tells how many seeds, of at most N, notice each
-mistake, in --starts starts, five if nothing else is said. A run of 1,000 seeds or more fails if its seeds were too tame and,
-with the feature `probes`, if some rare moment never came. --into FILE puts what --count or --mutants print into a file, between
+mistake, in --starts starts, five if nothing else is said. A run of 1,000 seeds or more fails if its seeds were too tame; one
+of 20,000 or more, with the feature `probes`, if some rare moment never came. --into FILE puts what --count or --mutants print into a file, between
 the lines `<!-- begin campaign -->` or `<!-- begin mutants -->` and the matching end.";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
