@@ -117,7 +117,13 @@ impl Image {
     /// What is read is what was written.
     fn compare(&self, disks: &Disks) {
         if let Ok(found) = records(&disks.fork()) {
-            assert!(found.len() <= self.records.len());
+            let names: Vec<String> = files_of(&disks.log).into_keys().collect();
+            assert!(
+                found.len() <= self.records.len(),
+                "{} of {} records from {names:?}",
+                found.len(),
+                self.records.len()
+            );
             assert_eq!(found[..], self.records[..found.len()], "the log: a prefix of what was written");
         }
         let store = open(&disks.fork());
