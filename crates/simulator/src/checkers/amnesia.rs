@@ -1,9 +1,9 @@
 //! S16: a member that was shown a statement of its own from a view above its own has forgotten votes (D6), and says nothing any
 //! more.
 
-use super::Violation;
+use super::{Violation, own_statement};
 use quorate_pbft::{Phase, ReplicaStatus};
-use quorate_types::{HelloReply, Message, ReplicaId, Statement, View};
+use quorate_types::{HelloReply, Message, ReplicaId, SignedStatement, Statement, View};
 use std::collections::BTreeMap;
 
 /// Who was shown that it forgot, in which start.
@@ -28,15 +28,11 @@ impl Amnesia {
         let Some((shown, view)) = self.shown.get(&from).filter(|(shown, _)| *shown == start) else {
             return Ok(());
         };
-        let signed = match message {
-            Message::Vote(signed) => signed,
-            Message::Proposal(proposal) => &proposal.pre_prepare,
-            Message::ViewChange(view_change) => &view_change.statement,
-            _ => return Ok(()),
+        // A NEW-VIEW is served to whoever asks for it (R2), and an ATTEST is what execution says (M8).
+        let vote = |signed: &&SignedStatement| {
+            !matches!(signed.statement, Statement::Attest { .. } | Statement::NewView { .. })
         };
-        if signed.signer != from || matches!(signed.statement, Statement::Attest { .. }) {
-            return Ok(());
-        }
+        let Some(signed) = own_statement(from, message).filter(vote) else { return Ok(()) };
         let said = &signed.statement;
         let what =
             format!("{from} was shown in start {shown} what it said in view {view}, and says {said:?}");

@@ -2,7 +2,7 @@
 //! before, across crashes, or votes in a view that it left (N10); in one view one digest is committed to for a slot; and
 //! whoever did any of that is a culprit whom the statements convict.
 
-use super::Violation;
+use super::{Violation, own_statement};
 use quorate_types::{
     Digest, Message, ReplicaId, Seq, SignedStatement, Statement, StatementKind, View, ViewChange,
 };
@@ -23,23 +23,10 @@ pub(crate) struct Auditor {
     culprits: BTreeSet<ReplicaId>,
 }
 
-/// The statement that a message makes in the name of its sender. Statements of others travel in certificates and repairs
-/// and are not held against who passes them on.
-fn own(from: ReplicaId, message: &Message) -> Option<&SignedStatement> {
-    let signed = match message {
-        Message::Vote(signed) => signed,
-        Message::Proposal(proposal) => &proposal.pre_prepare,
-        Message::ViewChange(view_change) => &view_change.statement,
-        Message::NewView(new_view) => &new_view.statement,
-        _ => return None,
-    };
-    (signed.signer == from).then_some(signed)
-}
-
 impl Auditor {
     /// A message leaves a correct member.
     pub(crate) fn sent(&mut self, from: ReplicaId, message: &Message) -> Result<(), Violation> {
-        let Some(signed) = own(from, message) else { return Ok(()) };
+        let Some(signed) = own_statement(from, message) else { return Ok(()) };
         self.convicts(from, message)?;
         if let Statement::Commit { view, seq, digest } = signed.statement {
             let (first, committed) = *self.committed_to.entry((view, seq)).or_insert((from, digest));
@@ -65,7 +52,7 @@ impl Auditor {
     }
 
     fn convicts(&mut self, from: ReplicaId, message: &Message) -> Result<(), Violation> {
-        let Some(signed) = own(from, message) else { return Ok(()) };
+        let Some(signed) = own_statement(from, message) else { return Ok(()) };
         self.contradiction(signed)?;
         self.left_view(signed)?;
         if let Statement::Commit { view, seq, digest } = signed.statement {

@@ -1,7 +1,7 @@
 //! S18: no signature is valid in two kinds, ledgers or epochs (M1): whatever leaves a correct member signs other bytes than
 //! the same fields would in another domain.
 
-use super::Violation;
+use super::{Violation, signed};
 use quorate_types::{Epoch, LedgerId, Members, Message, SignedStatement, Statement};
 
 /// The same fields as another kind of statement, where there is one.
@@ -23,14 +23,7 @@ fn other_kinds(statement: &Statement) -> Vec<Statement> {
 
 /// Whether what a message signs is signed for one ledger, one epoch and one kind only.
 pub(crate) fn separate(members: &Members, message: &Message) -> Result<(), Violation> {
-    let signed = match message {
-        Message::Vote(signed) => signed,
-        Message::Proposal(proposal) => &proposal.pre_prepare,
-        Message::ViewChange(view_change) => &view_change.statement,
-        Message::NewView(new_view) => &new_view.statement,
-        _ => return Ok(()),
-    };
-    statement(members, signed)
+    signed(message).map_or(Ok(()), |signed| statement(members, signed))
 }
 
 fn statement(members: &Members, signed: &SignedStatement) -> Result<(), Violation> {

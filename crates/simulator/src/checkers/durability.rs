@@ -1,6 +1,6 @@
 //! Table D: when a statement leaves, what it promises is durable; and whoever starts from that stands by it (D1).
 
-use super::Violation;
+use super::{Violation, own_statement};
 use crate::scheme::SimSigner;
 use quorate_crypto::{HashedBatch, null_batch_digest};
 use quorate_engine::Host;
@@ -8,18 +8,6 @@ use quorate_types::{Batch, Digest, Message, Record, ReplicaId, Seq, SignedStatem
 use std::sync::Arc;
 
 const PROPERTY: &str = "D durable before sent";
-
-/// What a member says under its own name; repair sends others' statements on, which promise nothing of the sender.
-fn own_statement(from: ReplicaId, message: &Message) -> Option<&SignedStatement> {
-    let signed = match message {
-        Message::Vote(signed) => signed,
-        Message::Proposal(proposal) => &proposal.pre_prepare,
-        Message::ViewChange(view_change) => &view_change.statement,
-        Message::NewView(new_view) => &new_view.statement,
-        _ => return None,
-    };
-    (signed.signer == from).then_some(signed)
-}
 
 /// Whether the durable records keep what a message promises.
 pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {

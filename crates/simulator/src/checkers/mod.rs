@@ -29,10 +29,27 @@ use quorate_ledger::ExecutedBlock;
 use quorate_pbft::{ReplicaStatus, Report};
 use quorate_types::{
     BlockCertificate, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
-    SignedTransaction, TransactionId,
+    SignedStatement, SignedTransaction, TransactionId,
 };
 use reference::Reference;
 use std::collections::BTreeSet;
+
+/// The statement that a message makes, with what rides along.
+fn signed(message: &Message) -> Option<&SignedStatement> {
+    match message {
+        Message::Vote(signed) => Some(signed),
+        Message::Proposal(proposal) => Some(&proposal.pre_prepare),
+        Message::ViewChange(view_change) => Some(&view_change.statement),
+        Message::NewView(new_view) => Some(&new_view.statement),
+        _ => None,
+    }
+}
+
+/// The statement that a message makes in the name of its sender. Statements of others travel in certificates and repairs and
+/// are not held against who passes them on.
+fn own_statement(from: ReplicaId, message: &Message) -> Option<&SignedStatement> {
+    signed(message).filter(|signed| signed.signer == from)
+}
 
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
