@@ -1,6 +1,6 @@
 //! A seed as a text that people can read: who said what and when, who executed what, who crashed.
 
-use crate::cluster::Told;
+use crate::cluster::{Cluster, Told};
 use crate::draw::Draw;
 use crate::seed::Run;
 use quorate_types::{Message, Notice};
@@ -11,14 +11,7 @@ pub fn story(seed: u64, tell: &mut dyn FnMut(&str)) {
     tell(&format!("seed {seed}: {draw:#?}"));
     let mut run = Run::new(seed, &draw);
     run.cluster.story = Some(Vec::new());
-    let result = run.all(&mut |cluster| {
-        let at = cluster.now() / 1_000;
-        for told in cluster.story.iter_mut().flat_map(std::mem::take) {
-            if let Some(line) = line(&told) {
-                tell(&format!("{at:>8} ms  {line}"));
-            }
-        }
-    });
+    let result = run.all(&mut |cluster| tell_new(cluster, tell));
     for (member, report) in &run.cluster.reports {
         tell(&format!("reported by {member}: {report:?}"));
     }
@@ -28,8 +21,18 @@ pub fn story(seed: u64, tell: &mut dyn FnMut(&str)) {
     }
 }
 
+/// Tells what happened since the last call.
+pub(crate) fn tell_new(cluster: &mut Cluster, tell: &mut dyn FnMut(&str)) {
+    let at = cluster.now() / 1_000;
+    for told in cluster.story.iter_mut().flat_map(std::mem::take) {
+        if let Some(line) = line(&told) {
+            tell(&format!("{at:>8} ms  {line}"));
+        }
+    }
+}
+
 /// What is worth telling; pings and positions are not.
-pub(crate) fn line(told: &Told) -> Option<String> {
+fn line(told: &Told) -> Option<String> {
     match told {
         Told::Executed { member, height, digest } => Some(format!("{member} executes {height} {digest}")),
         Told::Crashed { member } => Some(format!("{member} crashes")),

@@ -5,7 +5,7 @@ use super::{Scenario, Script, Variant};
 use crate::checkers::{Violation, progress};
 use crate::cluster::{Cluster, CrashPoint, Network, Setup};
 use crate::link::LinkFaults;
-use crate::story::line;
+use crate::story::tell_new;
 use quorate_pbft::{Phase, Report as Event};
 use quorate_types::{Parameters, ReplicaId, Seq};
 use std::time::Duration;
@@ -72,14 +72,7 @@ pub fn story(scenario: &Scenario, seed: u64, tell: &mut dyn FnMut(&str)) {
     tell(&scenario.to_string());
     let mut run = Run::new(scenario, seed);
     run.cluster.story = Some(Vec::new());
-    let result = run.all(&mut |cluster| {
-        let at = cluster.now() / 1_000;
-        for told in cluster.story.iter_mut().flat_map(std::mem::take) {
-            if let Some(line) = line(&told) {
-                tell(&format!("{at:>8} ms  {line}"));
-            }
-        }
-    });
+    let result = run.all(&mut |cluster| tell_new(cluster, tell));
     for (instance, report) in &run.cluster.reports {
         tell(&format!("reported by {instance}: {report:?}"));
     }
