@@ -119,10 +119,17 @@ impl<S: Signer> Replica<S> {
             return Verdict::Ignored(Ignored::Clock);
         }
         let first_hand = from == self.primary() && seq > self.highest_proposed_below(seq);
-        if first_hand && batch.time.0.saturating_add(2 * skew) < now.wall.0 {
+        if first_hand && batch.time.0.saturating_add(self.allowed_lag_ms()) < now.wall.0 {
             self.suspect(Suspicion::BadTime, out);
         }
         Verdict::Accepted
+    }
+
+    /// N2: how far behind the own clock the primary's may seem. Clocks may err, and a proposal may take as long on its way and
+    /// in the own queue as a view is given (V6): under a load that slows everyone down, no primary's clock is to blame.
+    fn allowed_lag_ms(&self) -> u64 {
+        let timeout = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        (2 * self.config.parameters.max_clock_skew_ms).saturating_add(timeout)
     }
 
     /// The highest other slot with a proposal: N2's lag rule looks only at what is next above all held.

@@ -180,7 +180,8 @@ impl<S: Signer> Replica<S> {
             hit("a checkpoint on the way of a transfer is stable");
         }
         out.record(Record::Stable(certificate.clone()));
-        out.push(Effect::Certified(certificate.clone()));
+        self.keep_certificate(certificate.clone(), out);
+        self.attestations.prove_by_links(seq);
         self.stable = BaseProof::Checkpoint(certificate);
         out.report(Report::CheckpointStable { seq });
         self.truncate(seq, out);

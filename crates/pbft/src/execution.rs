@@ -7,6 +7,7 @@ use crate::replica::{Head, Replica};
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{CheckedBlock, Signer};
 use quorate_types::mutants::mutant;
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, CertificateKind, Digest, LedgerTime, Message, Now, ReplicaId, Seq,
     Signature, SignedStatement, Statement, StatementKind, limits,
@@ -45,12 +46,33 @@ impl Attestations {
         }
         self.tallies.remove(&seq);
         self.certificates.insert(seq, certificate);
+        self.advance();
+        self.forget_old();
+        true
+    }
+
+    /// M8: what is so far below a proven checkpoint is proven by the headers up to it. A block whose own certificate never
+    /// came holds up the others no longer.
+    pub(crate) fn prove_by_links(&mut self, stable: Seq) {
+        let far_below = stable.minus(limits::RECENT_BLOCKS as u64);
+        if far_below <= self.certified {
+            return;
+        }
+        self.certified = far_below;
+        self.tallies.retain(|height, _| *height > far_below);
+        self.advance();
+        self.forget_old();
+    }
+
+    fn advance(&mut self) {
         while self.certificates.contains_key(&self.certified.next()) {
             self.certified = self.certified.next();
         }
+    }
+
+    fn forget_old(&mut self) {
         let oldest = self.certified.minus(limits::RECENT_BLOCKS as u64);
         self.certificates.retain(|height, _| *height > oldest);
-        true
     }
 }
 
@@ -90,7 +112,7 @@ impl<S: Signer> Replica<S> {
         let before = self.slots.len();
         self.slots.retain(|seq, _| *seq <= near || *seq > base);
         if self.slots.len() < before {
-            quorate_types::probes::hit("overtaken slots are dropped");
+            hit("overtaken slots are dropped");
         }
     }
 
@@ -157,9 +179,7 @@ impl<S: Signer> Replica<S> {
             self.halt(Report::Diverged { seq, own, certified: certificate.header }, out);
             return false;
         }
-        if self.attestations.insert(certificate.clone()) {
-            out.push(Effect::Certified(certificate));
-        }
+        self.keep_certificate(certificate, out);
         false
     }
 
@@ -226,6 +246,11 @@ impl<S: Signer> Replica<S> {
             kind: CertificateKind::Attest,
             signatures,
         };
+        self.keep_certificate(certificate, out);
+    }
+
+    /// Keeps the certificate of an executed block, and tells the host if it is news.
+    pub(crate) fn keep_certificate(&mut self, certificate: BlockCertificate, out: &mut Outbox) {
         if self.attestations.insert(certificate.clone()) {
             out.push(Effect::Certified(certificate));
         }
@@ -237,27 +262,33 @@ impl<S: Signer> Replica<S> {
         certificate: BlockCertificate,
         out: &mut Outbox,
     ) -> Verdict {
+        // A checkpoint's certificate proves its block as ATTESTs do, and some members have no other (M8).
+        let as_block = self.certify_by(&certificate, out);
         match certificate.kind {
-            CertificateKind::Checkpoint => self.on_checkpoint_certificate(certificate, out),
-            CertificateKind::Attest => {
-                let seq = certificate.height;
-                if self.attestations.holds(seq) {
-                    return Verdict::Ignored(Ignored::Duplicate);
-                }
-                let Some(own) = self.headers.get(&seq).copied() else {
-                    return Verdict::Ignored(Ignored::TooFarAhead);
-                };
-                if own != certificate.header {
-                    let certified = certificate.header;
-                    self.halt(Report::Diverged { seq, own, certified }, out);
-                    return Verdict::Accepted;
-                }
-                if self.attestations.insert(certificate.clone()) {
-                    out.push(Effect::Certified(certificate));
-                }
-                Verdict::Accepted
+            CertificateKind::Checkpoint if as_block == Verdict::Accepted => {
+                let _ = self.on_checkpoint_certificate(certificate, out);
+                as_block
             }
+            CertificateKind::Checkpoint => self.on_checkpoint_certificate(certificate, out),
+            CertificateKind::Attest => as_block,
         }
+    }
+
+    /// Takes a certificate as the one of its block, if it is executed here.
+    fn certify_by(&mut self, certificate: &BlockCertificate, out: &mut Outbox) -> Verdict {
+        let seq = certificate.height;
+        if self.attestations.holds(seq) {
+            return Verdict::Ignored(Ignored::Duplicate);
+        }
+        let Some(own) = self.headers.get(&seq).copied() else {
+            return Verdict::Ignored(Ignored::TooFarAhead);
+        };
+        if own != certificate.header {
+            self.halt(Report::Diverged { seq, own, certified: certificate.header }, out);
+            return Verdict::Accepted;
+        }
+        self.keep_certificate(certificate.clone(), out);
+        Verdict::Accepted
     }
 
     /// N8, T1: a block with its certificate. Above `executed` it decides its slot; below, its certificate may be news.

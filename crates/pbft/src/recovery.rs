@@ -56,6 +56,7 @@ impl<S: Signer> Replica<S> {
         self.headers = headers.into_iter().collect();
         self.headers.insert(seq, header);
         self.attestations.start_at(certified);
+        self.attestations.prove_by_links(self.stable.base());
         self.durable = self.stable.base();
         self.adopt_executed(batches);
         self.mark_floor = self.highest_certificate();

@@ -340,3 +340,74 @@ fn n9_another_new_view_of_the_view_of_a_decision_stops_nobody() {
     assert_eq!(cluster.status(3).phase, Phase::Normal, "a correct member does not halt");
     assert_eq!(cluster.status(3).view, View::ZERO);
 }
+
+/// Whether member 3 suspects the primary when its proposal arrives so many milliseconds late.
+fn suspects_who_is_late_by(millis: u64) -> bool {
+    let mut cluster = Cluster::new(4);
+    cluster.request(0, transaction(1, 0));
+    cluster.now.wall = quorate_types::Wall(cluster.now.wall.0 + millis);
+    cluster.deliver_if(|_, to, message| to == id(3) && matches!(message, Message::Proposal(_)));
+    assert!(cluster.sent.iter().any(|own| own.signer == id(3)), "member 3 prepares all the same");
+    cluster.status(3).suspicion.is_some()
+}
+
+#[test]
+fn n2_a_proposal_may_be_as_late_as_a_view_is_given() {
+    let parameters = parameters();
+    let allowed = 2 * parameters.max_clock_skew_ms + parameters.view_timeout_ms;
+    assert!(!suspects_who_is_late_by(2 * parameters.max_clock_skew_ms + 1));
+    assert!(!suspects_who_is_late_by(allowed));
+    assert!(suspects_who_is_late_by(allowed + 1));
+}
+
+/// ATTEST or certificate of this block.
+fn attests(message: &Message, height: u64) -> bool {
+    match message {
+        Message::Vote(signed) => {
+            signed.statement.kind() == StatementKind::Attest && signed.statement.seq() == Some(Seq::new(height))
+        }
+        Message::BlockCertificate(certificate) => certificate.height.get() == height,
+        Message::Block(block) => block.block.header.height.get() == height,
+        _ => false,
+    }
+}
+
+#[test]
+fn m8_a_certificate_of_a_checkpoint_certifies_its_block() {
+    let mut cluster = Cluster::new(4);
+    let checkpoint_4 = |message: &Message| {
+        matches!(message, Message::Vote(signed)
+            if signed.statement.kind() == StatementKind::Checkpoint && signed.statement.seq() == Some(Seq::new(4)))
+    };
+    for number in 0..8 {
+        cluster.request(1, transaction(1, number));
+        // Member 3 goes from genesis to the checkpoint at 8; the others prove the one at 4.
+        cluster.deliver_if(|_, to, message| {
+            !attests(message, 4) && !(to == id(3) && checkpoint_4(message))
+        });
+    }
+    assert_eq!((cluster.status(3).stable.get(), cluster.status(3).certified.get()), (8, 3));
+    for member in 0..3 {
+        assert_eq!(cluster.status(member).certified.get(), 8, "the checkpoint's certificate is the block's");
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    let done = cluster.run_until(Duration::from_secs(5), |cluster| cluster.status(3).certified.get() == 8);
+    assert!(done, "{:?}", cluster.status(3));
+    cluster.assert_safe();
+}
+
+#[test]
+fn m8_a_block_whose_certificate_never_comes_does_not_hold_up_the_rest() {
+    let mut cluster = Cluster::new(4);
+    let far = quorate_types::limits::RECENT_BLOCKS as u64;
+    for number in 0..far + 40 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_if(|_, to, message| !(to == id(3) && attests(message, 2)));
+    }
+    assert_eq!(cluster.executed(3), far + 40);
+    assert_eq!(cluster.status(3).certified.get(), far + 40);
+    let sizes: Vec<_> = cluster.nodes[3].replica.as_ref().expect("running").sizes().collect();
+    assert!(sizes.iter().all(|size| size.1 <= size.2), "{sizes:?}");
+    cluster.assert_safe();
+}
