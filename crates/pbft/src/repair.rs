@@ -20,6 +20,9 @@ use std::time::Duration;
 /// ATTESTs or certificates sent for one STATUS; a larger gap is closed by blocks.
 const ATTESTS_PER_STATUS: usize = 16;
 
+/// What a statement, a signature of a certificate or a header counts in the budget of repairs, in bytes.
+const STATEMENT: usize = 256;
+
 /// What is known of peers, and what was asked of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Peers {
@@ -248,7 +251,6 @@ impl<S: Signer> Replica<S> {
         held: Option<&SlotStatus>,
         out: &mut Outbox,
     ) -> usize {
-        const STATEMENT: usize = 256;
         let same_view = status.view == self.view && status.active && self.active && self.can_vote();
         if let Some(held) = held.filter(|held| held.committed) {
             // Decided there, but perhaps not in this view: then it owes its COMMIT to others.
@@ -269,8 +271,10 @@ impl<S: Signer> Replica<S> {
             return spent;
         }
         if let Some(block) = &slot.block {
-            spent += block.batch.as_ref().map_or(STATEMENT, |batch| batch.batch().size());
-            out.send(to, Message::Block(Arc::new(block.to_certified_block())));
+            let block = block.to_certified_block();
+            spent += STATEMENT * (1 + block.links.len() + block.certificate.signatures.len());
+            spent += block.block.batch.as_ref().map_or(0, |batch| batch.size());
+            out.send(to, Message::Block(Arc::new(block)));
             return spent;
         }
         if let Some(body) = wanted.and_then(|digest| slot.bodies.get(&digest)) {
@@ -292,7 +296,6 @@ impl<S: Signer> Replica<S> {
         held: Option<&SlotStatus>,
         out: &mut Outbox,
     ) -> usize {
-        const STATEMENT: usize = 256;
         let mut spent = 0;
         let has_proposal = held.is_some_and(|held| held.proposal);
         if self.is_primary()

@@ -227,7 +227,7 @@ fn workload(random: &mut Random) -> Workload {
         starts: random.pick(&[100, 500, 1_000, 1_000]),
         burst: random.permille(150),
         keys: random.pick(&[1, 4, 64]),
-        value_bytes: usize::try_from(random.pick(&[0, 0, 0, 2_000])).unwrap_or(0),
+        value_bytes: usize::try_from(random.pick(&[0, 0, 0, 0, 0, 0, 2_000])).unwrap_or(0),
         rivals: on(random, 300, 200),
         copies: on(random, 300, 300),
         nonsense: on(random, 200, 100),

@@ -23,8 +23,9 @@ pub(crate) struct Promised {
     appended: Vec<Record>,
     /// Of the durable ones, so many stand below what a later flush claims: damage there may not pass for a torn tail (D4).
     claimed: usize,
-    /// A bit of the log flipped since: it may be refused, or come back without its unclaimed end.
-    damaged: bool,
+    /// So many bits of the log flipped since: after one it may be refused, or come back without its unclaimed end. After more
+    /// the flush that claims an earlier one may be damaged with it, and both look like one torn tail.
+    flipped: u32,
     /// The compaction under way when the log failed: a crash leaves the old log or this one.
     replacing: Option<Vec<Record>>,
     /// NEW-VIEWs that were appended since they were last taken.
@@ -48,8 +49,10 @@ impl Promised {
     pub(crate) fn found(&mut self, records: &[Record]) -> Result<(), Lost> {
         let claimed = records.len();
         let next = std::mem::replace(self, Self { durable: records.to_vec(), claimed, ..Self::default() });
-        if next.damaged {
-            return next.not_cut_short(records);
+        match next.flipped {
+            0 => {}
+            1 => return next.not_cut_short(records),
+            _ => return Ok(()),
         }
         let kept = |promised: &[Record]| records.starts_with(promised);
         let replaced = next.replacing.as_deref().is_some_and(kept);
@@ -65,7 +68,7 @@ impl Promised {
 impl Promised {
     /// A bit of the log flips.
     pub(crate) fn damage(&mut self) {
-        self.damaged = true;
+        self.flipped += 1;
     }
 
     fn not_cut_short(&self, records: &[Record]) -> Result<(), Lost> {

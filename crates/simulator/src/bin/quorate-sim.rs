@@ -7,12 +7,13 @@ mod twins;
 #[path = "quorate-sim/mutants.rs"]
 mod mutants;
 
-use quorate_simulator::campaign::{Total, publish};
+use quorate_simulator::campaign::{Campaign, Total, publish};
 use quorate_simulator::draw::Draw;
 use quorate_simulator::{Failure, Report, run_draw, run_seed, shrink, story};
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,10 +27,12 @@ quorate-sim --trace SEED                            print what happens in it, li
 quorate-sim --shrink SEED                           make a failing seed as small as it can be and still fail
 quorate-sim --twins N [--from I]                    run scenarios I to I + N with members that run twice
 quorate-sim --twins-trace I                         print what happens in one of them
+--campaign FILE runs --count more seeds of a campaign whose sum FILE keeps, in parts of 1,000: it can be interrupted and goes on,
+on the same code only.
 With the feature `mutants`: --mutant m11 runs with that mistake; --mutants N tells how many seeds, of at most N, notice each
 mistake, in --starts starts, five if nothing else is said. A run of 1,000 seeds or more fails if its seeds were too tame; one
-of 20,000 or more, with the feature `probes`, if some rare moment never came. --into FILE puts what --count or --mutants print into a file, between
-the lines `<!-- begin campaign -->` or `<!-- begin mutants -->` and the matching end.";
+of 20,000 or more, with the feature `probes`, if some rare moment never came. --into FILE puts what --count or --mutants print into a
+file, between the lines `<!-- begin campaign -->` or `<!-- begin mutants -->` and the matching end.";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Task {
@@ -48,12 +51,21 @@ struct Options {
     starts: u64,
     mutant: &'static str,
     into: Option<PathBuf>,
+    campaign: Option<PathBuf>,
     task: Task,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options =
-        Options { from: 0, count: 200, jobs: 0, starts: 5, mutant: "", into: None, task: Task::Run };
+    let mut options = Options {
+        from: 0,
+        count: 200,
+        jobs: 0,
+        starts: 5,
+        mutant: "",
+        into: None,
+        campaign: None,
+        task: Task::Run,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         if name == "--help" {
@@ -69,9 +81,22 @@ fn options() -> Result<Options, String> {
             options.into = Some(PathBuf::from(value));
             continue;
         }
+        if name == "--campaign" {
+            options.campaign = Some(PathBuf::from(value));
+            continue;
+        }
         let number: u64 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
         let mutant = options.mutant;
-        let one = |task| Options { from: number, count: 1, jobs: 1, starts: 1, mutant, into: None, task };
+        let one = |task| Options {
+            from: number,
+            count: 1,
+            jobs: 1,
+            starts: 1,
+            mutant,
+            into: None,
+            campaign: None,
+            task,
+        };
         match name.as_str() {
             "--from" => options.from = number,
             "--count" => options.count = number,
@@ -114,28 +139,29 @@ fn run(seed: u64) -> Ended {
     }
 }
 
+/// Runs seeds on all cores; whether all passed.
 #[expect(clippy::disallowed_types, reason = "how long seeds take is measured outside of them")]
-fn run_all(options: &Options) -> ExitCode {
-    let next = AtomicU64::new(options.from);
-    let end = options.from + options.count;
+fn run_seeds(seeds: std::ops::Range<u64>, options: &Options, total: &mut Total) -> bool {
+    let next = AtomicU64::new(seeds.start);
     let failed = AtomicBool::new(false);
-    let total = Mutex::new(Total::default());
     let start = std::time::Instant::now();
+    let sum = Mutex::new(&mut *total);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
                 activate(options.mutant);
                 while !failed.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
+                    if seed >= seeds.end {
                         return;
                     }
                     let why = match run(seed) {
                         Ended::Passed(report) => {
                             if options.count == 1 {
-                                println!("{:#?}", Report { states: BTreeSet::new(), ..(*report).clone() });
+                                let report = Report { states: BTreeSet::new(), ..(*report).clone() };
+                                say(&format!("{report:#?}\n"));
                             }
-                            total.lock().expect("nobody panics with it").add(*report);
+                            sum.lock().expect("nobody panics with it").add(*report);
                             continue;
                         }
                         Ended::Failed(failure) => {
@@ -149,18 +175,49 @@ fn run_all(options: &Options) -> ExitCode {
             });
         }
     });
-    let total = total.into_inner().expect("nobody panics with it");
-    if failed.into_inner() {
+    total.took(start.elapsed(), options.jobs);
+    !failed.into_inner()
+}
+
+fn run_all(options: &Options) -> ExitCode {
+    let mut total = Total::default();
+    if !run_seeds(options.from..options.from + options.count, options, &mut total) {
         return ExitCode::FAILURE;
     }
-    let text = total.text(start.elapsed().as_secs_f64(), options.jobs);
-    print!("{text}");
+    judge(options, &total, &total.text())
+}
+
+/// Seeds in parts, each kept when it has passed: an interruption costs one part at most.
+fn run_campaign(options: &Options, path: &Path) -> io::Result<ExitCode> {
+    const PART: u64 = 1_000;
+    let mut campaign = Campaign::open(path, options.from)?;
+    let end = campaign.next() + options.count;
+    while campaign.next() < end {
+        let part = campaign.next()..end.min(campaign.next() + PART);
+        if !run_seeds(part, options, &mut campaign.total) {
+            return Ok(ExitCode::FAILURE);
+        }
+        campaign.keep(path)?;
+    }
+    Ok(judge(options, &campaign.total, &campaign.text()))
+}
+
+/// Tells what seeds did, and whether they were wild enough to count.
+fn judge(options: &Options, total: &Total, text: &str) -> ExitCode {
+    say(text);
     let missing = total.shortfalls();
     for what in &missing {
         eprintln!("{what}");
     }
     let published = tell(options, "campaign", &format!("```text\n{text}```\n"));
     if missing.is_empty() { published } else { ExitCode::FAILURE }
+}
+
+/// Prints; whoever has heard enough and closed the pipe ends the program.
+fn say(text: &str) {
+    if io::stdout().write_all(text.as_bytes()).is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// Puts a result where the options say.
@@ -193,10 +250,16 @@ fn main() -> ExitCode {
         }
     };
     match options.task {
-        Task::Run => run_all(&options),
+        Task::Run => match &options.campaign {
+            None => run_all(&options),
+            Some(path) => run_campaign(&options, path).unwrap_or_else(|why| {
+                eprintln!("error: {}: {why}", path.display());
+                ExitCode::FAILURE
+            }),
+        },
         Task::Trace => {
             activate(options.mutant);
-            story(options.from, &mut |line| println!("{line}"));
+            story(options.from, &mut |line| say(&format!("{line}\n")));
             ExitCode::SUCCESS
         }
         Task::Twins => {

@@ -14,11 +14,11 @@ impl Cluster {
         match action {
             Action::Send { to, message, class: _ } => {
                 let to = self.instances_of(to);
-                self.send(member, &to, &message);
+                self.send(member, &to, message);
             }
             Action::Broadcast { message, class: _ } => {
                 let others = self.others(member);
-                self.send(member, &others, &message);
+                self.send(member, &others, message);
             }
             Action::Execute { seq, batch } => self.execute(member, seq, batch),
             Action::MakeDurable { seq } => {

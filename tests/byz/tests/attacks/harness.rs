@@ -4,7 +4,7 @@ use crate::judge::{judge_of, trust};
 use crate::load::Load;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use quorate_client::v1::{GetStatusRequest, ledger_client::LedgerClient};
+use quorate_client::v1::{GetStatusRequest, Status, ledger_client::LedgerClient};
 use quorate_client::{Ed25519Signer, Receipt};
 use serde_json::Value;
 use std::fs::OpenOptions;
@@ -207,6 +207,32 @@ impl Net {
         }
     }
 
+    /// Pauses the primary, or whom the view change passes over if the liar is primary, until the honest are in a higher view
+    /// or some seconds have passed: a liar may keep its view alive.
+    pub(crate) fn unseat(&mut self, liar: usize) {
+        const AT_MOST: Duration = Duration::from_secs(4);
+        let view = || self.endpoints().iter().filter_map(|one| position(one)).map(|status| status.view).max();
+        let before = view().unwrap_or(0);
+        let members = self.honest.len() as u64 + 1;
+        let next = [before, before + 1].map(|view| usize::try_from(view % members).unwrap());
+        let victim = next.into_iter().find(|member| *member != liar).unwrap();
+        let others: Vec<String> = self
+            .honest
+            .iter()
+            .map(|(index, _)| *index)
+            .zip(self.endpoints())
+            .filter(|(index, _)| *index != victim)
+            .map(|(_, endpoint)| endpoint)
+            .collect();
+        self.pause(victim);
+        let start = Instant::now();
+        let rose = |one: &String| position(one).is_some_and(|status| status.view > before);
+        while start.elapsed() < AT_MOST && !others.iter().any(rose) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.resume(victim);
+    }
+
     /// Stops who lies, who must have been alive until now.
     pub(crate) fn end_of_liar(&mut self) {
         let Some(mut liar) = self.liar.take() else { return };
@@ -281,11 +307,16 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 
 /// How far a replica has executed, if it answers.
 fn executed(endpoint: &str) -> Option<u64> {
+    Some(position(endpoint)?.executed)
+}
+
+/// Where a replica stands, if it answers.
+fn position(endpoint: &str) -> Option<Status> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut api = LedgerClient::connect(format!("http://{endpoint}")).await.ok()?;
         let status = tokio::time::timeout(Duration::from_secs(5), api.get_status(GetStatusRequest {})).await;
-        Some(status.ok()?.ok()?.into_inner().executed)
+        Some(status.ok()?.ok()?.into_inner())
     })
 }
 

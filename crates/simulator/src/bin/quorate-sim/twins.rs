@@ -1,5 +1,6 @@
 //! `--twins` and `--twins-trace`: members that run twice.
 
+use crate::say;
 use quorate_simulator::twins::{Report, Walk, run, story};
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -38,8 +39,10 @@ impl Total {
     fn print(&self, walk: &Walk, seconds: f64) {
         let (small, large) = walk.sizes();
         let rate = self.scenarios as f64 / seconds;
-        println!("{} scenarios passed in {seconds:.0} s: {rate:.1} a second", self.scenarios);
-        println!("of {small} with four members and one twin, and {large} with seven and two; none twice");
+        say(&format!("{} scenarios passed in {seconds:.0} s: {rate:.1} a second\n", self.scenarios));
+        say(&format!(
+            "of {small} with four members and one twin, and {large} with seven and two; none twice\n"
+        ));
         for (count, what) in [
             (self.conflict, "with a conflict: correct members got statements that contradict each other"),
             (self.convicted, "with a twinned member that its statements convict"),
@@ -47,11 +50,11 @@ impl Total {
             (self.ended, "in which every scripted view was left before the time was over"),
             (self.amnesia, "in which a copy learnt of votes that its log does not have"),
         ] {
-            println!("{count} {what} ({:.1} %)", 100.0 * count as f64 / self.scenarios.max(1) as f64);
+            say(&format!("{count} {what} ({:.1} %)\n", 100.0 * count as f64 / self.scenarios.max(1) as f64));
         }
-        println!("{} conflicts, {} entries into a view", self.conflicts, self.view_changes);
-        println!("{} blocks agreed", self.blocks);
-        println!("{} seconds of virtual time", self.virtual_time / 1_000_000);
+        say(&format!("{} conflicts, {} entries into a view\n", self.conflicts, self.view_changes));
+        say(&format!("{} blocks agreed\n", self.blocks));
+        say(&format!("{} seconds of virtual time\n", self.virtual_time / 1_000_000));
     }
 }
 
@@ -98,7 +101,7 @@ pub(crate) fn run_all(from: u64, count: u64, jobs: usize, prepare: &(dyn Fn() + 
 
 /// Prints what happens in one scenario, line by line.
 pub(crate) fn trace(place: u64) -> ExitCode {
-    println!("Twins scenario {place}");
-    story(&Walk::default().scenario(place), place, &mut |line| println!("{line}"));
+    say(&format!("Twins scenario {place}\n"));
+    story(&Walk::default().scenario(place), place, &mut |line| say(&format!("{line}\n")));
     ExitCode::SUCCESS
 }
