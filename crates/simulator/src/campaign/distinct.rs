@@ -28,6 +28,11 @@ impl Distinct {
         self.registers[place] = self.registers[place].max(rank);
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate is positive and far below the end"
+    )]
     pub(super) fn about(&self) -> u64 {
         let count = self.registers.len() as f64;
         let sum: f64 = self.registers.iter().map(|rank| 2_f64.powi(-i32::from(*rank))).sum();
