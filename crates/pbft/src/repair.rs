@@ -202,7 +202,9 @@ impl<S: Signer> Replica<S> {
             return;
         }
         let lacks_mine = status.view_changes & bit(self.me()) == 0;
+        // L1: not even what was said before is said again by who forgot what came after it.
         if (status.view < self.view || (waiting && lacks_mine))
+            && self.can_vote()
             && let Some(own) = self.view_changes.own.as_ref().filter(|own| own.view() == self.view)
         {
             out.send(to, Message::ViewChange(own.clone()));
@@ -219,6 +221,7 @@ impl<S: Signer> Replica<S> {
         if let Some(seq) = self.checkpoints.tallies.keys().next()
             && status.base < *seq
             && status.checkpoints & bit(self.me()) == 0
+            && self.can_vote()
             && let Some(own) = self.pledges.vote(*seq, StatementKind::Checkpoint)
         {
             out.send(to, Message::Vote(own.clone()));

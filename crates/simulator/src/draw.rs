@@ -269,6 +269,8 @@ fn faulty(random: &mut Random, n: u16, most_liars: usize, f: usize) -> Faulty {
         Betrayal::Damage(DiskFault::Old),
         Betrayal::Damage(DiskFault::LogBit),
         Betrayal::Damage(DiskFault::BlockBit),
+        Betrayal::Damage(DiskFault::LogAstray),
+        Betrayal::Damage(DiskFault::BlockAstray),
     ];
     let bad = if left > 0 && random.permille(300) { 1 + random.index(left) } else { 0 };
     let betrayed: Vec<_> = members.drain(..bad).map(|member| (member, random.pick(&betrayals))).collect();

@@ -23,9 +23,9 @@ pub(crate) struct Promised {
     appended: Vec<Record>,
     /// Of the durable ones, so many stand below what a later flush claims: damage there may not pass for a torn tail (D4).
     claimed: usize,
-    /// So many bits of the log flipped since: after one it may be refused, or come back without its unclaimed end. After more
-    /// the flush that claims an earlier one may be damaged with it, and both look like one torn tail.
-    flipped: u32,
+    /// So many bytes of the log were spoilt since: after one it may be refused, or come back without its unclaimed end. After
+    /// more the flush that claims an earlier one may be spoilt with it, and both look like one torn tail.
+    spoilt: usize,
     /// The compaction under way when the log failed: a crash leaves the old log or this one.
     replacing: Option<Vec<Record>>,
     /// NEW-VIEWs that were appended since they were last taken.
@@ -49,10 +49,8 @@ impl Promised {
     pub(crate) fn found(&mut self, records: &[Record]) -> Result<(), Lost> {
         let claimed = records.len();
         let next = std::mem::replace(self, Self { durable: records.to_vec(), claimed, ..Self::default() });
-        match next.flipped {
-            0 => {}
-            1 => return next.not_cut_short(records),
-            _ => return Ok(()),
+        if next.spoilt > 0 {
+            return next.not_cut_short(records);
         }
         let kept = |promised: &[Record]| records.starts_with(promised);
         let replaced = next.replacing.as_deref().is_some_and(kept);
@@ -66,14 +64,22 @@ impl Promised {
 }
 
 impl Promised {
-    /// A bit of the log flips.
-    pub(crate) fn damage(&mut self) {
-        self.flipped += 1;
+    /// So many bytes of the log are no longer what was written.
+    pub(crate) fn damage(&mut self, bytes: usize) {
+        self.spoilt += bytes;
     }
 
     fn not_cut_short(&self, records: &[Record]) -> Result<(), Lost> {
+        let written: Vec<&Record> = self.durable.iter().chain(&self.appended).collect();
+        let replacing: Vec<&Record> = self.replacing.iter().flatten().collect();
+        let begins = |whole: &[&Record]| {
+            whole.len() >= records.len() && whole.iter().zip(records).all(|(wrote, found)| *wrote == found)
+        };
+        if !begins(&written) && !begins(&replacing) {
+            return Err(Lost::Damaged("a damaged log is opened with records that nobody wrote".to_owned()));
+        }
         let claimed = &self.durable[..self.claimed];
-        if records.starts_with(claimed) {
+        if self.spoilt > 1 || records.starts_with(claimed) {
             return Ok(());
         }
         let (all, found) = (claimed.len(), records.len());

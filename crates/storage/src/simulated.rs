@@ -125,6 +125,20 @@ impl SimulatedDisk {
         }
     }
 
+    /// A write that went astray: `len` bytes from `from` stand at `to` as well, over what was there.
+    pub fn misdirect(&self, name: &str, from: usize, to: usize, len: usize) {
+        let mut files = self.files();
+        let Some(content) = files.names.get(name).copied().and_then(|id| files.contents.get_mut(&id)) else {
+            return;
+        };
+        for bytes in [&mut content.durable, &mut content.current] {
+            let len = len.min(bytes.len().saturating_sub(from.max(to)));
+            if len > 0 {
+                bytes.copy_within(from..from + len, to);
+            }
+        }
+    }
+
     /// A copy of the disk as it is now, unsynced writes included.
     #[must_use]
     pub fn fork(&self) -> Self {

@@ -1,8 +1,10 @@
 //! What goes wrong with machines: clocks, pauses, disks.
 
 use super::{Cluster, Network};
+use crate::random::Random;
 use crate::replica::Disks;
 use quorate_pbft::ReplicaStatus;
+use quorate_storage::{Disk as _, SimulatedDisk};
 use quorate_types::ReplicaId;
 
 /// What happens to a member's disks while its process is down.
@@ -16,6 +18,26 @@ pub enum DiskFault {
     LogBit,
     /// A bit of the block store flips.
     BlockBit,
+    /// A write to the log goes astray.
+    LogAstray,
+    /// A write to the block store goes astray.
+    BlockAstray,
+}
+
+/// How many bytes of a write go astray.
+const ASTRAY: usize = 512;
+
+/// Flips a bit of some file, or has a write to it go astray.
+fn spoil(disk: &SimulatedDisk, bit: bool, random: &mut Random) {
+    let names = disk.list().unwrap_or_default();
+    let Some(name) = names.get(random.index(names.len())) else { return };
+    let len = disk.read(name).map_or(0, |bytes| bytes.len());
+    let place = random.index(len);
+    if bit {
+        disk.flip(name, place, u8::try_from(random.below(8)).unwrap_or(0));
+    } else {
+        disk.misdirect(name, random.index(len), place, ASTRAY);
+    }
 }
 
 impl Cluster {
@@ -107,10 +129,10 @@ impl Cluster {
     /// Damages the disks of a member that is down. Its log keeps no promise from here on: it counts as faulty.
     pub fn damage(&mut self, member: ReplicaId, fault: DiskFault) {
         let node = &mut self.nodes[member.index()];
-        if fault == DiskFault::LogBit {
-            node.promised.damage();
-        } else {
-            node.promised = crate::promised::Promised::default();
+        match fault {
+            DiskFault::LogBit => node.promised.damage(1),
+            DiskFault::LogAstray => node.promised.damage(ASTRAY),
+            _ => node.promised = crate::promised::Promised::default(),
         }
         match fault {
             DiskFault::Lost => node.disks = Disks::default(),
@@ -119,14 +141,11 @@ impl Cluster {
                     node.disks = backup.fork();
                 }
             }
-            DiskFault::LogBit | DiskFault::BlockBit => {
-                let disk = if fault == DiskFault::LogBit { &node.disks.log } else { &node.disks.blocks };
-                let names = quorate_storage::Disk::list(disk).unwrap_or_default();
-                if let Some(name) = names.get(self.random.index(names.len())) {
-                    let len = quorate_storage::Disk::read(disk, name).map_or(0, |bytes| bytes.len());
-                    let bit = u8::try_from(self.random.below(8)).unwrap_or(0);
-                    disk.flip(name, self.random.index(len), bit);
-                }
+            DiskFault::LogBit | DiskFault::LogAstray => {
+                spoil(&node.disks.log, fault == DiskFault::LogBit, &mut self.random);
+            }
+            DiskFault::BlockBit | DiskFault::BlockAstray => {
+                spoil(&node.disks.blocks, fault == DiskFault::BlockBit, &mut self.random);
             }
         }
     }
