@@ -334,6 +334,13 @@ impl Replayer {
         let (what, input) = self.input(kind, &payload).map_err(malformed)?;
         self.signatures += made.len() as u64;
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
+        // The core may take it for granted that its host executes what it asked for, in order. A damaged file may not.
+        let status = self.replica.status();
+        if let Input::Executed(execution) = &input
+            && (execution.seq != status.executed.next() || execution.seq > status.committed)
+        {
+            return Err(ReplayError::Differs { input: number, what });
+        }
         let mut outbox = Outbox::new();
         let verdict = self.replica.handle(now(at), input, &mut outbox);
         let unused = !self.recorded.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
