@@ -31,7 +31,7 @@ struct Sender {
     bytes: usize,
 }
 
-/// The requests held: first in, first out, and round-robin over senders when a batch is cut (N1).
+/// The requests held: the oldest first, and round-robin over senders when a batch is cut (N1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Custody {
     held: BTreeMap<TransactionId, Held>,
@@ -158,8 +158,21 @@ impl Custody {
         }
     }
 
-    /// Cuts a batch: round-robin over senders, oldest first of each (N1). The requests stay held.
+    /// Lets the sender of the oldest request in no slot be served next. That request is what timers run for (V10): where batches
+    /// are small and views short, a round of senders could pass it over in view after view.
+    fn oldest_goes_first(&mut self) {
+        let firsts = self.ready.iter().filter_map(|(sender, queue)| Some((queue.first()?.0, *sender)));
+        if let Some((_, sender)) = firsts.min()
+            && self.turn.front() != Some(&sender)
+        {
+            self.turn.retain(|waiting| *waiting != sender);
+            self.turn.push_front(sender);
+        }
+    }
+
+    /// Cuts a batch: the oldest request, then round-robin over senders, oldest first of each (N1). The requests stay held.
     pub(crate) fn cut(&mut self, seq: Seq, most: usize, most_bytes: usize) -> Vec<HashedTransaction> {
+        self.oldest_goes_first();
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut numbers = BTreeSet::new();

@@ -12,9 +12,22 @@ fn must_pass(seed: u64) -> quorate_simulator::Report {
 /// Each found a mistake; `docs/assurance.md` tells which.
 #[test]
 fn seeds_that_once_failed_pass() {
-    for seed in
-        [9, 15, 52, 60, 156, 348, 915, 10_266, 8_000_080, 9_000_363, 50_002_499, 50_002_629, 70_000_418]
-    {
+    for seed in [
+        9,
+        15,
+        52,
+        60,
+        156,
+        348,
+        915,
+        10_266,
+        8_000_080,
+        9_000_363,
+        50_002_499,
+        50_002_629,
+        70_000_418,
+        1_795_730_757_147,
+    ] {
         must_pass(seed);
     }
 }

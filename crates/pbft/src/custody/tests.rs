@@ -40,9 +40,20 @@ fn n1_senders_take_turns_and_each_oldest_first() {
     let cut = custody.cut(Seq::new(1), 4, usize::MAX);
     assert_eq!(names(&cut), [(1, 0), (2, 0), (3, 0), (1, 1)]);
     let cut = custody.cut(Seq::new(2), 10, usize::MAX);
-    assert_eq!(names(&cut), [(2, 1), (1, 2)], "the turn goes on where it was");
+    assert_eq!(names(&cut), [(1, 2), (2, 1)], "the oldest, then the turn goes on where it was");
     assert!(!custody.has_ready());
     assert_eq!(custody.len(), 6, "what is in a slot stays in custody");
+}
+
+#[test]
+fn v10_the_oldest_is_passed_over_by_no_turn_of_senders() {
+    let mut custody = custody(&[(1, 0), (2, 0), (3, 0)]);
+    // In view after view the first request is in a slot that the view change empties: its sender goes to the end of the turn.
+    for view in 0..3 {
+        assert_eq!(names(&custody.cut(Seq::new(1), 1, usize::MAX)), [(1, 0)], "view {view}");
+        custody.unmark_all();
+    }
+    assert_eq!(names(&custody.cut(Seq::new(1), 3, usize::MAX)), [(1, 0), (2, 0), (3, 0)]);
 }
 
 #[test]
