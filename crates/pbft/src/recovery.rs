@@ -59,6 +59,7 @@ impl<S: Signer> Replica<S> {
         self.attestations.prove_by_links(self.stable.base());
         self.durable = self.stable.base();
         self.adopt_executed(batches);
+        self.hold_recorded_requests(now);
         self.mark_floor = self.highest_certificate();
         self.next_proposal = self.highest_proposed().max(self.base.base()).next();
         self.catching_up = self.base.base() > self.executed;
@@ -210,6 +211,19 @@ impl<S: Signer> Replica<S> {
             self.pledges.bind_executed(seq, digest);
             if let Some(slot) = self.slot_mut(seq) {
                 slot.decided = Some(digest);
+            }
+        }
+    }
+
+    /// C2, V10: what stands in recorded proposals is answered for again. Nobody else may ask for it: clients that were answered
+    /// before everyone lost power do not.
+    fn hold_recorded_requests(&mut self, now: Now) {
+        for (seq, slot) in self.slots.range(self.executed.next()..) {
+            let prepared = slot.prepared.as_ref().map(|certificate| certificate.digest);
+            let digest = prepared.or(slot.offers.first().map(|offer| offer.digest));
+            let Some(body) = digest.and_then(|digest| slot.bodies.get(&digest)) else { continue };
+            for transaction in body.hashed_transactions() {
+                self.custody.adopt(transaction, *seq, now.monotonic);
             }
         }
     }

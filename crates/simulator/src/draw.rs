@@ -127,7 +127,7 @@ impl Draw {
             keeps_on: random.permille(300),
             calm: false,
         };
-        if random.permille(300) {
+        if random.permille(200) {
             draw.healed_delay = draw.slow_but_timely(random);
         }
         draw

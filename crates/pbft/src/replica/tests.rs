@@ -77,6 +77,27 @@ fn a_power_cut_of_all_loses_nothing() {
     cluster.assert_safe();
 }
 
+/// Two members prepared and committed to a request, a third has nothing of it, and the primary is gone for good. If a client had
+/// its answer before the power cut, nobody submits the request again, and what comes after it may not be admitted before it.
+#[test]
+fn v10_what_was_prepared_before_a_power_cut_is_executed_though_nobody_asks_again() {
+    let mut cluster = Cluster::new(4);
+    cluster.request(0, transaction(1, 0));
+    cluster.deliver_if(|_, to, message| to != id(3) && !matches!(message, Message::Forward(_)));
+    for member in 0..4 {
+        cluster.crash(member);
+        cluster.nodes[usize::from(member)].blocks.clear();
+        cluster.nodes[usize::from(member)].certificates.clear();
+    }
+    for member in 1..4 {
+        cluster.start(member);
+    }
+    let done = cluster
+        .run_until(Duration::from_secs(20), |cluster| (1..4).all(|member| cluster.executed(member) == 1));
+    assert!(done, "{:?}", cluster.status(1));
+    cluster.assert_safe();
+}
+
 #[test]
 fn t1_a_replica_beyond_the_window_catches_up_by_blocks() {
     let mut cluster = Cluster::new(4);
