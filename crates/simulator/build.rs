@@ -20,9 +20,14 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The packages that come from elsewhere: those of the workspace are told by their sources.
+fn dependencies(lock: &str) -> String {
+    lock.split("[[package]]").filter(|package| package.contains("\nsource = ")).collect()
+}
+
 fn main() {
     let root = Path::new("../..");
-    let mut files = vec![root.join("Cargo.lock")];
+    let mut files = Vec::new();
     for name in CRATES {
         let directory = root.join("crates").join(name).join("src");
         println!("cargo:rerun-if-changed={}", directory.display());
@@ -30,7 +35,9 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=../../Cargo.lock");
     files.sort();
+    let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
     let mut hash = Sha256::new();
+    hash.update(dependencies(&lock));
     for file in files {
         let bytes = std::fs::read(&file).unwrap_or_default();
         hash.update(file.to_string_lossy().as_bytes());

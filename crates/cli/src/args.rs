@@ -299,6 +299,9 @@ pub(crate) struct Bench {
     /// Bytes of the value that each transaction puts
     #[arg(long, value_parser = size, default_value = "128")]
     pub(crate) size: usize,
+    /// Append so many values to a topic in each transaction, instead of one put
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) appends: Option<usize>,
     /// Keys that sign; more than one needs an open registry
     #[arg(long, default_value_t = 1)]
     pub(crate) keys: usize,

@@ -395,6 +395,10 @@ impl<S: Signer> Replica<S> {
         self.view_changes.pending = None;
         self.view_changes.wanted_bodies.clear();
         self.timers.cancel(Timer::NewView);
+        // V7: first, since a crash may keep a part of what is written, and whoever finds its NEW-VIEW answers for the bodies.
+        for (seq, digest) in conclusion.slots() {
+            self.record_body(seq, digest, out);
+        }
         if !mutant("m30") {
             out.record(Record::NewView(new_view.clone()));
         }

@@ -59,24 +59,34 @@ struct Load {
     client: Client,
     prefix: String,
     size: usize,
+    appends: Option<usize>,
 }
 
 impl Load {
     async fn one(&self, number: u64) -> Option<quorate_client::Outcome> {
-        let key = format!("{}/{}", self.prefix, number % 64).into_bytes();
         let value = vec![b'x'; self.size];
-        self.client.execute(&Operations(vec![Operation::Put { key, value }])).await.ok()
+        let operations = match self.appends {
+            None => {
+                let key = format!("{}/{}", self.prefix, number % 64).into_bytes();
+                vec![Operation::Put { key, value }]
+            }
+            Some(count) => {
+                let topic = self.prefix.clone().into_bytes();
+                vec![Operation::Append { topic, entry: value }; count]
+            }
+        };
+        self.client.execute(&Operations(operations)).await.ok()
     }
 }
 
 pub(crate) async fn run(context: &Context, options: &Bench) -> Outcome {
-    if options.clients == 0 || options.keys == 0 {
-        return Err(Failure::new(ErrorCode::Usage).why("there must be at least one client and one key"));
+    if options.clients == 0 || options.keys == 0 || options.appends == Some(0) {
+        return Err(Failure::new(ErrorCode::Usage).why("there must be at least one client, key and append"));
     }
     let client = context.client(None).await?;
     let before = statuses(&client).await;
     let limits = before.first().and_then(|status| status.limits).unwrap_or_default();
-    let floor = if options.floor { Some(floor()?) } else { None };
+    let floor = if options.floor { Some(floor(options.keys)?) } else { None };
     let loads = loads(context, &client, options)?;
     context.output.note(format!(
         "{} clients, {} keys, {} B values, {}, {} s after {} s of warm-up",
@@ -135,6 +145,7 @@ fn loads(context: &Context, client: &Client, options: &Bench) -> Outcome<Vec<Loa
         client: signing[index % signing.len()].clone(),
         prefix: format!("bench/{index}"),
         size: options.size,
+        appends: options.appends,
     };
     Ok((0..options.clients).map(load).collect())
 }
@@ -184,8 +195,8 @@ async fn open_loop(loads: Vec<Load>, rate: u64, measured: &Arc<Measured>) -> Out
     Ok(())
 }
 
-/// What no protocol can go below: signatures that one core verifies in a second, alone and in batches of 64, and syncs of
-/// 4 KiB that the disk makes in a second.
+/// What no protocol can go below: signatures of so many keys that one core verifies in a second, alone and in batches of 400, and
+/// syncs of 4 KiB that the disk makes in a second.
 #[derive(Clone, Copy)]
 struct Floor {
     verify_single: f64,
@@ -193,14 +204,15 @@ struct Floor {
     syncs: f64,
 }
 
-fn floor() -> Outcome<Floor> {
-    let key = Ed25519Signer::generate();
-    let claim = |index: u32| {
+fn floor(keys: usize) -> Outcome<Floor> {
+    let keys: Vec<Ed25519Signer> = (0..keys.min(1_024)).map(|_| Ed25519Signer::generate()).collect();
+    let claim = |index: usize| {
+        let key = &keys[index % keys.len()];
         let message = [&index.to_be_bytes()[..], &[7; 200]].concat();
         let signature = key.sign(&message);
         Claim { key: key.public_key(), message, signature, rule: Rule::Zip215 }
     };
-    let claims: Vec<Claim> = (0..1_024).map(claim).collect();
+    let claims: Vec<Claim> = (0..2_000).map(claim).collect();
     let rate = |chunk: usize| {
         let start = Instant::now();
         for some in claims.chunks(chunk) {
@@ -208,7 +220,7 @@ fn floor() -> Outcome<Floor> {
         }
         claims.len() as f64 / start.elapsed().as_secs_f64()
     };
-    Ok(Floor { verify_single: rate(1), verify_batch: rate(64), syncs: sync_rate()? })
+    Ok(Floor { verify_single: rate(1), verify_batch: rate(400), syncs: sync_rate()? })
 }
 
 fn sync_rate() -> Outcome<f64> {
@@ -256,6 +268,7 @@ fn report(
         "block_max_txs": limits.block_max_txs, "block_max_bytes": limits.block_max_bytes, "window": limits.window,
         "checkpoint_every": limits.checkpoint_every, "depth": limits.depth,
         "clients": options.clients, "keys": options.keys, "size": options.size,
+        "operations_per_tx": options.appends.unwrap_or(1),
         "loop": if options.rate.is_some() { "open" } else { "closed" },
         "seconds": seconds,
         "committed": committed, "others": measured.others().values().sum::<u64>(),

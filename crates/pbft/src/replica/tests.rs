@@ -99,6 +99,26 @@ fn v10_what_was_prepared_before_a_power_cut_is_executed_though_nobody_asks_again
 }
 
 #[test]
+fn v7_the_body_that_a_new_primary_fetched_is_in_its_log_before_the_new_view() {
+    let mut cluster = Cluster::new(4);
+    cluster.request(0, transaction(1, 0));
+    cluster.deliver_if(|_, to, message| {
+        to != id(1) && !matches!(message, Message::Vote(own) if own.statement.kind() == StatementKind::Commit)
+    });
+    cluster.crash(0);
+    let done = cluster.run_until(Duration::from_secs(20), |cluster| {
+        (1..4).all(|member| cluster.executed(member) == 1 && cluster.status(member).view == View::new(1))
+    });
+    assert!(done, "{:?}", cluster.status(1));
+    let records = &cluster.nodes[1].log.durable;
+    let first =
+        |wanted: fn(&quorate_types::Record) -> bool| records.iter().position(wanted).expect("recorded");
+    let body = first(|record| matches!(record, quorate_types::Record::Body(_)));
+    let new_view = first(|record| matches!(record, quorate_types::Record::NewView(_)));
+    assert!(body < new_view, "a crash that keeps the first few records keeps the body");
+}
+
+#[test]
 fn t1_a_replica_beyond_the_window_catches_up_by_blocks() {
     let mut cluster = Cluster::new(4);
     for number in 0..60 {
