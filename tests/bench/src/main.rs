@@ -1,0 +1,78 @@
+//! Measures the standard set in one go: testnets of real processes on this machine, the floor in the same run, each case some
+//! times in turn with the others, and in the end every ledger executed again and every receipt verified.
+
+#[path = "../../cluster/judge.rs"]
+mod judge;
+mod net;
+mod plot;
+mod standard;
+mod table;
+
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Measure the standard set.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How often each case is measured
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Seconds of each measurement, after one of warm-up
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Only cases whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// The program to measure; by default the one beside this one
+    #[arg(long)]
+    quorate: Option<PathBuf>,
+    /// Put the table into this file, between the lines `<!-- begin standard -->` and `<!-- end standard -->`
+    #[arg(long)]
+    into: Option<PathBuf>,
+    /// Draw the figures into this file
+    #[arg(long)]
+    svg: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match measure(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<(), String> {
+    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("quorate"));
+    let program = options.quorate.clone().or_else(beside).filter(|path| path.is_file());
+    let program = program
+        .ok_or("no quorate beside this program: build it in the same profile, or name one with --quorate")?;
+    let cases: Vec<_> = standard::cases()
+        .into_iter()
+        .filter(|case| options.only.as_ref().is_none_or(|part| case.name.contains(part)))
+        .collect();
+    let mut samples = vec![Vec::new(); cases.len()];
+    for run in 1..=options.runs {
+        // In turn: what else the machine does falls on all of them.
+        for (case, samples) in cases.iter().zip(&mut samples) {
+            let sample = net::measure(&program, case, Duration::from_secs(options.seconds))
+                .map_err(|why| format!("{}: {why}", case.name))?;
+            eprintln!("{run}/{} {:<28} {sample}", options.runs, case.name);
+            samples.push(sample);
+        }
+    }
+    let text = table::text(&cases, &samples);
+    print!("{text}");
+    if let Some(path) = &options.into {
+        table::publish(path, &text).map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    if let Some(path) = &options.svg {
+        std::fs::write(path, plot::svg(&cases, &samples))
+            .map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! One measurement: a fresh testnet, a load, a judge.
+
+use crate::judge::judge_of;
+use crate::standard::Case;
+use serde_json::Value;
+use std::fmt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What one run of a case came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Transactions a second.
+    pub(crate) throughput: f64,
+    /// Milliseconds from signing to a verified receipt.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    /// CPU-seconds of all replicas for 1,000 transactions.
+    pub(crate) cpu: f64,
+    /// The same for nothing but checking each client's signature once in each replica, in large batches.
+    pub(crate) floor: f64,
+    /// Transactions in a block.
+    pub(crate) per_block: f64,
+    /// Syncs of 4 KiB that the disk makes in a second.
+    pub(crate) syncs: f64,
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { throughput, p50, p99, cpu, floor, .. } = self;
+        write!(f, "{throughput:>7.0} tx/s  p50 {p50:.1} ms  p99 {p99:.1} ms  cpu {cpu:.3} (floor {floor:.3})")
+    }
+}
+
+/// The directory of a testnet whose replicas end with it.
+struct Net<'p> {
+    program: &'p Path,
+    place: tempfile::TempDir,
+}
+
+impl Net<'_> {
+    fn run(&self, arguments: &[&str]) -> Result<Value, String> {
+        let mut command = Command::new(self.program);
+        command
+            .current_dir(self.place.path())
+            .stdin(Stdio::null())
+            .args(["-o", "json", "-q"])
+            .args(arguments);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUORATE_")) {
+            command.env_remove(name);
+        }
+        let output = command.output().map_err(|why| why.to_string())?;
+        if !output.status.success() {
+            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+    }
+}
+
+impl Drop for Net<'_> {
+    fn drop(&mut self) {
+        let _ = self.run(&["testnet", "down", "."]);
+    }
+}
+
+/// Measures a case once.
+///
+/// # Errors
+/// If a command fails, a receipt does not verify, or two ledgers differ.
+pub(crate) fn measure(program: &Path, case: &Case, duration: Duration) -> Result<Sample, String> {
+    let place = tempfile::tempdir().map_err(|why| why.to_string())?;
+    let net = Net { program, place };
+    net.run(&["testnet", "new", ".", "-n", &case.members.to_string(), "--base-port", "0", "--open"])?;
+    net.run(&["testnet", "up", ".", "--detach"])?;
+    let (clients, size, keys) = (case.clients.to_string(), case.size.to_string(), case.keys.to_string());
+    let duration = format!("{}s", duration.as_secs());
+    let appends = case.appends.map(|count| count.to_string());
+    let mut load =
+        vec!["tx", "bench", "--floor", "-c", &clients, "--size", &size, "--keys", &keys, "-d", &duration];
+    load.extend(appends.iter().flat_map(|count| ["--appends", count]));
+    let report = net.run(&load)?;
+    net.run(&["kv", "put", "last", "one", "--receipt", "receipt.json"])?;
+    net.run(&["testnet", "down", "."])?;
+    net.run(&["--genesis", "genesis.toml", "receipt", "verify", "receipt.json"])?;
+    let members: Vec<usize> = (0..usize::from(case.members)).collect();
+    judge_of(net.place.path(), &members, &[])?;
+    let number = |pointer: &str| {
+        report.pointer(pointer).and_then(Value::as_f64).ok_or_else(|| format!("the report has no {pointer}"))
+    };
+    Ok(Sample {
+        throughput: number("/throughput")?,
+        p50: number("/latency_ms/p50")?,
+        p99: number("/latency_ms/p99")?,
+        cpu: number("/replica_cpu_seconds_per_1000_txs")?,
+        floor: f64::from(case.members) * 1_000.0 / number("/floor/verify_batch_per_core_s")?,
+        per_block: number("/txs_per_block")?,
+        syncs: number("/floor/syncs_per_s")?,
+    })
+}
