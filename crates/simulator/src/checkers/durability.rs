@@ -141,6 +141,10 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
             Statement::Prepare { .. } | Statement::Commit { .. } | Statement::Checkpoint { .. },
             Record::Vote(vote),
         ) => vote == signed,
+        // It prepared the slot again in a higher view, in which it starts: that VIEW-CHANGEs tell of it (V2, N10).
+        (Statement::Commit { view, seq, .. }, Record::Prepared(later)) => {
+            later.seq == *seq && later.view > *view
+        }
         // A stable checkpoint covers what was said of the slots up to it.
         (Statement::Prepare { seq, .. } | Statement::Commit { seq, .. }, Record::Stable(stable)) => {
             *seq <= stable.height

@@ -47,6 +47,18 @@ fn commit(view: u64, seq: u64, byte: u8) -> Statement {
     Statement::Commit { view: View::new(view), seq: Seq::new(seq), digest: digest(byte) }
 }
 
+/// What was prepared in view 0, without signatures.
+fn entry(cluster: &Cluster, seq: u64) -> PreparedCertificate {
+    PreparedCertificate {
+        epoch: cluster.members().epoch(),
+        view: View::ZERO,
+        seq: Seq::new(seq),
+        digest: digest(1),
+        proposal: quorate_types::Signature([0; 64]),
+        prepares: Vec::new(),
+    }
+}
+
 /// A message of a member, without what its log promises.
 fn sent(checkers: &mut Checkers, from: ReplicaId, message: &Message) {
     let checked = checkers.auditor.sent(from, message);
@@ -291,6 +303,13 @@ fn d_what_is_sent_before_it_is_durable() {
     assert!(durability::holds(ONE, &message, &[Record::Vote(said)]).is_ok());
     let other = cluster.signed_by(ONE, prepare(0, 2, 1));
     assert!(durability::holds(ONE, &message, &[Record::Vote(other)]).is_err());
+
+    // A COMMIT leaves together with the log's move to a view in which the slot was prepared again.
+    let message = vote(&cluster, ONE, commit(0, 1, 1));
+    for (view, fine) in [(0, false), (1, true)] {
+        let again = PreparedCertificate { view: View::new(view), ..entry(&cluster, 1) };
+        assert_eq!(durability::holds(ONE, &message, &[Record::Prepared(again)]).is_ok(), fine, "view {view}");
+    }
 }
 
 #[test]
@@ -432,14 +451,7 @@ fn s16_who_was_shown_that_it_forgot() {
 fn v3_a_new_view_that_builds_on_entries_beyond_the_window() {
     let cluster = cluster();
     let window = cluster.genesis.parameters.window;
-    let entry = |seq| PreparedCertificate {
-        epoch: cluster.members().epoch(),
-        view: View::ZERO,
-        seq: Seq::new(seq),
-        digest: digest(1),
-        proposal: quorate_types::Signature([0; 64]),
-        prepares: Vec::new(),
-    };
+    let entry = |seq| entry(&cluster, seq);
     for (entries, fine) in [(vec![1, window], true), (vec![window + 1], false), (vec![2, 2], false)] {
         let mut checkers = checkers(&cluster);
         let Message::ViewChange(named) =
