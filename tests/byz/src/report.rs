@@ -7,11 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Report {
     path: Option<PathBuf>,
     lies: Mutex<BTreeMap<u16, u64>>,
+    /// Held while the file is replaced: the last report may come while a task writes one.
+    writing: Mutex<()>,
 }
 
 impl Report {
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
-        Self { path, lies: Mutex::default() }
+        Self { path, lies: Mutex::default(), writing: Mutex::default() }
     }
 
     fn lies(&self) -> MutexGuard<'_, BTreeMap<u16, u64>> {
@@ -35,6 +37,7 @@ impl Report {
     /// Replaces the file, so that whoever reads it finds all of it.
     pub(crate) fn write(&self) -> std::io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let new = path.with_extension("new");
         std::fs::write(&new, self.to_json())?;
         std::fs::rename(&new, path)

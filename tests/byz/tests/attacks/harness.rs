@@ -44,7 +44,8 @@ fn quorate() -> PathBuf {
 /// A running testnet.
 pub(crate) struct Net {
     honest: Vec<(usize, Option<Child>)>,
-    liar: Option<Child>,
+    /// With the file that its words go to.
+    liar: Option<(Child, PathBuf)>,
     place: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -120,7 +121,7 @@ impl Net {
         let seed = std::env::var("QUORATE_BYZ_SEED").unwrap_or_else(|_| "7".to_owned());
         let more = ["--behaviour", &ways, "--seed", &seed, "--report", report.to_str().unwrap()];
         let program = Path::new(env!("CARGO_BIN_EXE_quorate-byz"));
-        self.liar = Some(self.spawn(program, &[arguments, &more].concat(), log));
+        self.liar = Some((self.spawn(program, &[arguments, &more].concat(), log), log.to_owned()));
     }
 
     fn report(&self) -> PathBuf {
@@ -235,10 +236,11 @@ impl Net {
 
     /// Stops who lies, who must have been alive until now.
     pub(crate) fn end_of_liar(&mut self) {
-        let Some(mut liar) = self.liar.take() else { return };
-        assert!(liar.try_wait().unwrap().is_none(), "the liar died: nothing was shown");
+        let Some((mut liar, log)) = self.liar.take() else { return };
+        assert!(liar.try_wait().unwrap().is_none(), "the liar died, nothing was shown: {}", end_of(&log));
         send(&liar, Signal::SIGTERM);
-        assert!(liar.wait().unwrap().success(), "the liar ends in good order");
+        let status = liar.wait().unwrap();
+        assert!(status.success(), "the liar ends in good order: {status}: {}", end_of(&log));
         let report = std::fs::read_to_string(self.report()).unwrap();
         eprintln!("{report}");
     }
@@ -277,16 +279,20 @@ impl Net {
 
     /// The end of a member's log.
     fn log(&self, index: usize) -> String {
-        let text = std::fs::read_to_string(self.node(index).join("node.log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        end_of(&self.node(index).join("node.log"))
     }
+}
+
+fn end_of(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
 impl Drop for Net {
     fn drop(&mut self) {
         let honest = self.honest.iter_mut().filter_map(|(_, child)| child.as_mut());
-        for child in honest.chain(&mut self.liar) {
+        for child in honest.chain(self.liar.as_mut().map(|(liar, _)| liar)) {
             let _ = child.kill();
             let _ = child.wait();
         }
