@@ -187,7 +187,9 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
         store.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
     })?;
     let records = if config.node.record.is_some() { found.records.clone() } else { Vec::new() };
-    let recovered = recover(member.trust.members(), &Ed25519Verifier, found.records, &blocks, &machine)?;
+    let window = member.trust.genesis().parameters.window;
+    let recovered =
+        recover(member.trust.members(), window, &Ed25519Verifier, found.records, &blocks, &machine)?;
     Ok(Loaded { directory, log, blocks, store, machine, records, recovered })
 }
 

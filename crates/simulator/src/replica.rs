@@ -129,8 +129,9 @@ impl Node {
             BlockStore::open(self.disks.blocks.clone(), ledger).map_err(|error| damaged("blocks", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
-        let recovered = recover(members, &SimVerifier, found.records, &blocks, &machine)
-            .map_err(|error| damaged("recover", &error))?;
+        let recovered =
+            recover(members, genesis.parameters.window, &SimVerifier, found.records, &blocks, &machine)
+                .map_err(|error| damaged("recover", &error))?;
         let nonce = nonce(me, self.incarnation);
         let config = HostConfig {
             config: Config {

@@ -68,9 +68,11 @@ pub fn replay<D: Disk, S: StateStore>(
 /// What the core is told: the verified log, and how far the blocks reach.
 ///
 /// # Errors
-/// If a record does not verify, or a checkpoint is stable whose blocks are missing.
+/// If a record does not verify, a checkpoint is stable whose blocks are missing, or there are blocks that a replica executes only
+/// after its log tells of a later checkpoint: then the log lost its end (D4).
 pub fn recover<D: Disk>(
     members: &Members,
+    window: u64,
     verifier: &dyn Verifier,
     records: Vec<Record>,
     blocks: &BlockStore<D>,
@@ -82,6 +84,7 @@ pub fn recover<D: Disk>(
         let why = format!("checkpoint {stable} is stable, but the blocks end at {tip}");
         return Err(RecoveryError::Corrupt(why));
     }
+    not_cut_short(&records, machine.height(), window)?;
     let verified = verify_records(members, verifier, records)?;
     let first = stable.min(blocks.certified()).next();
     let (mut batches, mut headers) = (Vec::new(), Vec::new());
@@ -116,6 +119,26 @@ fn stable_of(records: &[Record]) -> Seq {
     })
 }
 
+/// A block is executed only within a window of a checkpoint that the log told of before (N2, K2).
+fn not_cut_short(records: &[Record], executed: Seq, window: u64) -> Result<(), RecoveryError> {
+    let end = base_of(records).plus(window);
+    if executed <= end {
+        return Ok(());
+    }
+    let why =
+        format!("the blocks reach {executed}, but by the log there is none after {end}: it lost its end");
+    Err(RecoveryError::Corrupt(why))
+}
+
+/// The highest proven checkpoint that the log tells of.
+fn base_of(records: &[Record]) -> Seq {
+    records.iter().fold(stable_of(records), |base, record| match record {
+        Record::Anchor { base: proof, .. } => base.max(proof.base()),
+        Record::Base(certificate) => base.max(certificate.height),
+        _ => base,
+    })
+}
+
 /// The own log goes through the one way in, like everything else; its digests are recomputed there (M3).
 fn verify_records(
     members: &Members,
@@ -134,3 +157,6 @@ fn verify_records(
     }
     Ok(verified)
 }
+
+#[cfg(test)]
+mod tests;

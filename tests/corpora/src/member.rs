@@ -141,8 +141,9 @@ impl Member {
         let blocks = BlockStore::open(disks.blocks.clone(), id).map_err(|error| error.to_string())?;
         let machine =
             replay(genesis, &blocks, &mut disks.state, |_, _| {}).map_err(|error| error.to_string())?;
-        let recovered = recover(members, &FakeVerifier, found.records, &blocks, &machine)
-            .map_err(|error| error.to_string())?;
+        let recovered =
+            recover(members, genesis.parameters.window, &FakeVerifier, found.records, &blocks, &machine)
+                .map_err(|error| error.to_string())?;
         let config = Config {
             me,
             members: members.clone(),
