@@ -9,6 +9,7 @@ mod standard;
 mod table;
 
 use clap::Parser;
+use quorate_simulator::campaign::publish;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,7 +69,7 @@ fn measure(options: &Options) -> Result<(), String> {
     let text = table::text(&cases, &samples);
     print!("{text}");
     if let Some(path) = &options.into {
-        table::publish(path, &text).map_err(|why| format!("{}: {why}", path.display()))?;
+        publish(path, "standard", &text).map_err(|why| format!("{}: {why}", path.display()))?;
     }
     if let Some(path) = &options.svg {
         std::fs::write(path, plot::svg(&cases, &samples))

@@ -3,8 +3,6 @@
 use crate::net::Sample;
 use crate::standard::Case;
 use std::fmt::Write as _;
-use std::io;
-use std::path::Path;
 
 /// The median, the least and the most.
 pub(crate) fn spread(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> (f64, f64, f64) {
@@ -39,18 +37,4 @@ pub(crate) fn text(cases: &[Case], samples: &[Vec<Sample>]) -> String {
         );
     }
     text
-}
-
-/// Puts a table between the lines that are there for it.
-///
-/// # Errors
-/// If the file cannot be read or written, or has no such lines.
-pub(crate) fn publish(path: &Path, text: &str) -> io::Result<()> {
-    const BEGIN: &str = "<!-- begin standard -->\n";
-    const END: &str = "<!-- end standard -->";
-    let before = std::fs::read_to_string(path)?;
-    let missing = || io::Error::other(format!("no lines {BEGIN:?} and {END:?}"));
-    let start = before.find(BEGIN).ok_or_else(missing)? + BEGIN.len();
-    let stop = before[start..].find(END).ok_or_else(missing)? + start;
-    std::fs::write(path, format!("{}{text}{}", &before[..start], &before[stop..]))
 }
