@@ -2,6 +2,7 @@
 
 use crate::harness::PATIENCE;
 use quorate_client::{Client, Ed25519Signer, Outcome, Receipt, Session};
+use quorate_crypto::Signer as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,18 @@ const NEXT_COMMIT: Duration = Duration::from_secs(40);
 #[derive(Default)]
 struct Shared {
     stopped: AtomicBool,
-    acknowledged: AtomicU64,
+    /// How many of its transactions each client has seen acknowledged.
+    acknowledged: Vec<AtomicU64>,
+}
+
+impl Shared {
+    fn of(&self, client: usize) -> u64 {
+        self.acknowledged[client].load(Ordering::Relaxed)
+    }
+
+    fn sum(&self) -> u64 {
+        (0..self.acknowledged.len()).map(|client| self.of(client)).sum()
+    }
 }
 
 /// Clients under way, each with one transaction at a time, until they are stopped.
@@ -25,19 +37,19 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts `count` clients with the testnet's own key and a session each.
+    /// Starts `count` clients, each with a key of its own, by turns in the lower and the upper half: 16 censors the lower.
     pub(crate) fn start(net: &Path, endpoints: Vec<String>, count: usize) -> Self {
-        let shared = Arc::<Shared>::default();
+        let acknowledged = (0..count).map(|_| AtomicU64::default()).collect();
+        let shared = Arc::new(Shared { stopped: AtomicBool::default(), acknowledged });
         let (theirs, net) = (shared.clone(), net.to_owned());
         let clients = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let key = Ed25519Signer::read_file(&net.join("keys/client.pem"), None).unwrap();
                 let builder = Client::builder().genesis_file(net.join("genesis.toml")).unwrap();
                 let builder = builder.endpoints(endpoints).timeout(3 * PATIENCE).valid_for(6 * PATIENCE);
                 let client = builder.connect().await.unwrap();
                 let tasks = (0..count).map(|index| {
-                    let client = client.signing_as(key.clone(), Session::random());
+                    let client = client.signing_as(key_in_half(index % 2 == 0), Session::random());
                     tokio::spawn(one(client, index, theirs.clone()))
                 });
                 let mut receipts = Vec::new();
@@ -53,7 +65,17 @@ impl Load {
     /// Waits until so many more transactions are acknowledged. However slow the machine, from one to the next it may take no
     /// longer than the bound of V6.
     pub(crate) fn progress(&self, more: u64) {
-        let acknowledged = || self.shared.acknowledged.load(Ordering::Relaxed);
+        self.until_risen(more, || self.shared.sum());
+    }
+
+    /// As [`Load::progress`], for each client: to be passed over while others are served is no progress.
+    pub(crate) fn progress_of_everyone(&self, more: u64) {
+        for client in 0..self.shared.acknowledged.len() {
+            self.until_risen(more, || self.shared.of(client));
+        }
+    }
+
+    fn until_risen(&self, more: u64, acknowledged: impl Fn() -> u64) {
         let from = acknowledged();
         let (mut last, mut since) = (from, Instant::now());
         while last < from + more {
@@ -75,6 +97,12 @@ impl Load {
     }
 }
 
+/// A new key whose first byte is below 128, or not.
+fn key_in_half(lower: bool) -> Ed25519Signer {
+    let mut keys = std::iter::repeat_with(Ed25519Signer::generate);
+    keys.find(|key| (key.public_key().0[0] < 128) == lower).unwrap()
+}
+
 /// One client: put after put, each of which must commit.
 async fn one(client: Client, index: usize, shared: Arc<Shared>) -> Vec<Receipt> {
     let mut receipts = Vec::new();
@@ -84,7 +112,7 @@ async fn one(client: Client, index: usize, shared: Arc<Shared>) -> Vec<Receipt> 
             Outcome::Committed(done) => receipts.push(done.receipt),
             other => panic!("client {index}: {other:?}"),
         }
-        shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+        shared.acknowledged[index].fetch_add(1, Ordering::Relaxed);
     }
     receipts
 }

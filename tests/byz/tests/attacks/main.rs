@@ -81,6 +81,25 @@ fn one_primary_proposes_badly() {
     }
 }
 
+/// The primary never proposes what half of the clients ask for, or nothing but what the first client that it saw asks for.
+/// Everyone's requests are ordered all the same.
+#[test]
+fn one_primary_passes_clients_over() {
+    for way in [16, 18] {
+        let net = Net::new(10, FOUR, 0, &[way]);
+        let load = net.load(4);
+        net.until_lied(&[way]);
+        load.progress_of_everyone(10);
+        net.judge(load.stop());
+    }
+}
+
+/// It opens its view well and says nothing any more for some seconds.
+#[test]
+fn one_member_is_mute_after_its_new_view() {
+    with_view_changes(11, 128, &[28]);
+}
+
 /// COMMITs without a certificate, votes in other names, from other views and for other ledgers; one member hears nothing.
 #[test]
 fn one_member_casts_votes_that_count_for_nothing() {
