@@ -88,6 +88,12 @@ pub fn rows() -> Vec<Row> {
             lies: &[Lie::Prepare, Lie::Empty, Lie::Proven],
             ..begun
         },
+        Row {
+            name: "2 views, liar 1 opens the second, no decisions, begun",
+            liar: Some(1),
+            lies: &[Lie::Prepare, Lie::Empty, Lie::NewView, Lie::FalseNewView],
+            ..begun
+        },
     ]
 }
 

@@ -34,3 +34,8 @@ fn m16_effects_before_the_sync() {
 fn m14_a_vote_after_the_own_view_change() {
     killed("m14", "2 views, liar 3, no decisions, begun", "S7 no vote in a left view");
 }
+
+#[test]
+fn m28_a_new_view_is_believed() {
+    killed("m28", "2 views, liar 1 opens the second, no decisions, begun", "S9 committed stands in NEW-VIEW");
+}
