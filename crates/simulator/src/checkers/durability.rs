@@ -127,10 +127,12 @@ fn kind(record: &Record) -> String {
 
 /// Whether a record keeps what the statement promises.
 fn promises(record: &Record, signed: &SignedStatement) -> bool {
-    if let Statement::PrePrepare { view, .. } | Statement::Prepare { view, .. } = signed.statement
+    if let Statement::PrePrepare { view, .. }
+    | Statement::Prepare { view, .. }
+    | Statement::NewView { view, .. } = signed.statement
         && view_of(record) > Some(view)
     {
-        // Whoever starts in a higher view proposes and prepares nothing in this one (N10).
+        // Whoever starts in a higher view proposes and prepares nothing in this one, and opens no lower one (N10, V7).
         return true;
     }
     match (&signed.statement, record) {

@@ -310,6 +310,18 @@ fn d_what_is_sent_before_it_is_durable() {
         let again = PreparedCertificate { view: View::new(view), ..entry(&cluster, 1) };
         assert_eq!(durability::holds(ONE, &message, &[Record::Prepared(again)]).is_ok(), fine, "view {view}");
     }
+
+    // A NEW-VIEW leaves, to whoever lacks it, together with the log's move to a higher view.
+    let opened =
+        Statement::NewView { view: View::new(1), chosen: Vec::new(), min: Seq::ZERO, proposals: Vec::new() };
+    let statement = cluster.signed_by(ONE, opened);
+    let new_view = NewView { statement, proposals: Vec::new(), view_changes: Vec::new() };
+    let message = Message::NewView(Arc::new(new_view));
+    for (view, fine) in [(1, false), (2, true)] {
+        let (base, stable) = (BaseProof::Genesis, BaseProof::Genesis);
+        let anchor = Record::Anchor { epoch: Epoch::ZERO, view: View::new(view), active: true, base, stable };
+        assert_eq!(durability::holds(ONE, &message, &[anchor]).is_ok(), fine, "view {view}");
+    }
 }
 
 #[test]
