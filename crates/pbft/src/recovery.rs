@@ -50,6 +50,9 @@ impl<S: Signer> Replica<S> {
             self.replay(record.into_inner(), &mut bodies);
         }
         self.attach_bodies(&bodies);
+        // Own CHECKPOINTs stand in the log before the certificate that proved them.
+        let base = self.base.base();
+        self.checkpoints.tallies.retain(|seq, _| *seq > base);
         let (seq, header, time) = executed;
         (self.executed, self.delivered, self.executed_time) = (seq, seq, time);
         self.obligation = obligation;

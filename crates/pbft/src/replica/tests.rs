@@ -451,3 +451,33 @@ fn m8_a_block_whose_certificate_never_comes_does_not_hold_up_the_rest() {
     assert!(sizes.iter().all(|size| size.1 <= size.2), "{sizes:?}");
     cluster.assert_safe();
 }
+
+/// Own CHECKPOINTs stand in the log before what proved them: after a restart they must not pass for unproven ones (K2, R1).
+#[test]
+fn k2_a_restart_forgets_checkpoints_that_were_proven() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..4 {
+        cluster.request(0, transaction(1, number));
+        // Member 3 says its CHECKPOINT and has the others', and no block is proven to it by anything else.
+        cluster.deliver_all();
+    }
+    assert_eq!(cluster.status(3).base, Seq::new(4));
+    let votes = |record: &quorate_types::Record| matches!(record, quorate_types::Record::Vote(vote) if vote.statement.kind() == StatementKind::Checkpoint);
+    assert!(!cluster.nodes[3].log.durable.iter().any(votes), "it was cut");
+    // A log that was not cut yet, as it is between the proof and the stable state.
+    let checkpoint = Statement::Checkpoint { seq: Seq::new(4), header: Digest([9; 32]) };
+    let log = &mut cluster.nodes[3].log.durable;
+    let anchor = log.remove(0);
+    let quorate_types::Record::Anchor { epoch, view, active, base, .. } = anchor.clone() else {
+        panic!("{anchor:?}")
+    };
+    let quorate_types::BaseProof::Checkpoint(certificate) = base else { panic!("a proven base") };
+    let genesis = quorate_types::BaseProof::Genesis;
+    let older = quorate_types::Record::Anchor { epoch, view, active, base: genesis.clone(), stable: genesis };
+    let vote = quorate_types::Record::Vote(signed(3, checkpoint));
+    log.splice(0..0, [older, vote, quorate_types::Record::Base(certificate)]);
+    cluster.crash(3);
+    cluster.start(3);
+    let kept = cluster.nodes[3].replica.as_ref().unwrap().checkpoints.tallies.len();
+    assert_eq!(kept, 0);
+}
