@@ -3,6 +3,7 @@
 use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::slot::Offer;
+use crate::timers::Timer;
 use quorate_crypto::{HashedBatch, Signer};
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
@@ -10,8 +11,8 @@ use quorate_types::{LedgerTime, Message, Now, Proposal, Seq, Statement};
 use std::sync::Arc;
 
 impl<S: Signer> Replica<S> {
-    /// N1: proposes while fewer than DEPTH own slots are uncommitted and something waits. No delay timer: what
-    /// arrives meanwhile gathers.
+    /// N1: proposes while fewer than DEPTH own slots are uncommitted and enough waits. Nothing waits for a timer if no block is
+    /// under way: what arrives while one is gathers for the next.
     pub(crate) fn propose(&mut self, now: Now, out: &mut Outbox) {
         // Blocks of a later view may have come before its NEW-VIEW: slots that are decided need no proposal.
         self.next_proposal = self.next_proposal.max(self.delivered.next());
@@ -22,7 +23,7 @@ impl<S: Signer> Replica<S> {
         {
             hit("the window is full");
         }
-        while self.may_propose() && self.custody.has_ready() {
+        while self.may_propose() && self.custody.has_ready() && self.is_worth_a_block() {
             let seq = self.next_proposal;
             let parameters = &self.config.parameters;
             let most = parameters.block_max_transactions as usize;
@@ -31,7 +32,22 @@ impl<S: Signer> Replica<S> {
                 return;
             }
             self.propose_batch(HashedBatch::of(LedgerTime(now.wall.0), transactions), out);
+            self.gathered = false;
+            self.timers.cancel(Timer::Gather);
         }
+        if self.may_propose() && self.custody.has_ready() && !self.timers.is_set(Timer::Gather) {
+            self.timers.set(Timer::Gather, now.monotonic.plus(self.config.tuning.gather));
+        }
+    }
+
+    /// N1: a block costs the same votes, syncs and signatures however little is in it. The more blocks are under way, the more
+    /// must wait for the next one.
+    fn is_worth_a_block(&self) -> bool {
+        let Some(others) = self.uncommitted_proposals().checked_sub(1) else { return true };
+        let times = 4_usize.saturating_pow(u32::try_from(others).unwrap_or(u32::MAX));
+        let least = self.config.tuning.gather_requests.saturating_mul(times);
+        let most = self.config.parameters.block_max_transactions as usize;
+        self.gathered || self.custody.ready_count() >= least.min(most)
     }
 
     fn may_propose(&self) -> bool {

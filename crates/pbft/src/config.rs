@@ -29,6 +29,10 @@ pub struct Tuning {
     pub forward: Duration,
     /// How often an unanswered FETCH of blocks is sent to the next peer (T1).
     pub fetch: Duration,
+    /// How many requests are worth a second block under way; each further one must be worth four times as many (N1).
+    pub gather_requests: usize,
+    /// How long requests gather at most (N1).
+    pub gather: Duration,
     /// Bytes that one STATUS may cause to be sent (R1).
     pub repair_bytes: usize,
 }
@@ -42,6 +46,8 @@ impl Default for Tuning {
             hello: Duration::from_millis(200),
             forward: Duration::from_millis(300),
             fetch: Duration::from_millis(500),
+            gather_requests: 32,
+            gather: Duration::from_millis(10),
             repair_bytes: 4 * 1024 * 1024,
         }
     }

@@ -47,6 +47,8 @@ pub struct Replica<S> {
     pub(crate) obligation: Option<quorate_types::LedgerTime>,
     /// The next sequence number to propose when primary.
     pub(crate) next_proposal: Seq,
+    /// What waits has gathered long enough (N1).
+    pub(crate) gathered: bool,
     pub(crate) custody: Custody,
     pub(crate) attestations: Attestations,
     pub(crate) checkpoints: Checkpoints,
@@ -131,6 +133,7 @@ impl<S: Signer> Replica<S> {
             headers: BTreeMap::new(),
             obligation: None,
             next_proposal: Seq::new(1),
+            gathered: false,
             custody: Custody::default(),
             attestations: Attestations::default(),
             checkpoints: Checkpoints::default(),
@@ -274,6 +277,7 @@ impl<S: Signer> Replica<S> {
                 Timer::Hello => self.on_hello_timer(now, out),
                 Timer::Tick => self.on_tick(now, out),
                 Timer::Fetch => self.on_fetch_timer(now, out),
+                Timer::Gather => self.gathered = true,
             }
         }
         Verdict::Accepted
