@@ -7,7 +7,7 @@ use quorate_ledger::Snapshot;
 use quorate_pbft::ReplicaStatus;
 use quorate_proof::TrustRoot;
 use quorate_storage::{BlockStore, RealDisk, RedbStateStore};
-use quorate_types::ReplicaId;
+use quorate_types::{ReplicaId, Reservation};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
+    /// The latest reservation that became durable in this run (D7).
+    reserved: Mutex<Option<Reservation>>,
 }
 
 impl Shared {
@@ -56,6 +58,7 @@ impl Shared {
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),
+            reserved: Mutex::new(None),
         }
     }
 
@@ -69,6 +72,17 @@ impl Shared {
 
     pub(crate) fn publish(&self, published: Published) {
         *lock(&self.published) = published;
+    }
+
+    /// What may leave before it is durable (D7).
+    pub(crate) fn reserved(&self) -> Option<Reservation> {
+        *lock(&self.reserved)
+    }
+
+    /// A reservation is durable.
+    pub(crate) fn reserve(&self, reservation: Option<Reservation>) {
+        let mut reserved = lock(&self.reserved);
+        *reserved = reservation.max(*reserved);
     }
 
     pub(crate) fn member_name(&self, member: ReplicaId) -> &str {

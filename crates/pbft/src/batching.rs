@@ -57,6 +57,7 @@ impl<S: Signer> Replica<S> {
             && !self.catching_up
             && self.next_proposal <= self.window_end()
             && self.uncommitted_proposals() < self.config.parameters.depth
+            && (mutant("m55") || !self.pledges.abstains(self.view, self.next_proposal))
     }
 
     /// Own slots that are proposed and not decided.
@@ -78,7 +79,7 @@ impl<S: Signer> Replica<S> {
         slot.offers = vec![Offer { view, digest, signature }];
         slot.bodies.insert(digest, batch.clone());
         self.record_proposal(seq, digest, &batch, out);
-        out.broadcast(Message::Proposal(Proposal { pre_prepare, batch: batch.batch().clone() }));
+        out.broadcast_early(Message::Proposal(Proposal { pre_prepare, batch: batch.batch().clone() }));
         self.advance(seq, out);
     }
 

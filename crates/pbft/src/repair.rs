@@ -36,6 +36,7 @@ pub(crate) struct Peers {
     future: BTreeMap<ReplicaId, VecDeque<CheckedMessage>>,
     /// The highest PRE-PREPARE, PREPARE or COMMIT of each, for its HELLO (D6).
     pub(crate) highest_vote: BTreeMap<ReplicaId, SignedStatement>,
+    pub(crate) highest_commit: BTreeMap<ReplicaId, SignedStatement>,
     /// The highest VIEW-CHANGE or NEW-VIEW of each, for its HELLO (D6).
     pub(crate) highest_view: BTreeMap<ReplicaId, SignedStatement>,
     pub(crate) asked_for_body: BTreeMap<Seq, Digest>,

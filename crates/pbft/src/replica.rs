@@ -237,7 +237,8 @@ impl<S: Signer> Replica<S> {
         if transactions.is_empty() {
             return;
         }
-        if !self.active || self.suspicion.is_some() {
+        let suspects = self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention);
+        if !self.active || suspects {
             out.broadcast(Message::Forward(transactions));
         } else if self.primary() != self.me() {
             out.send(self.primary(), Message::Forward(transactions));
@@ -302,6 +303,7 @@ impl<S: Signer> Replica<S> {
         }
         self.deliver(out);
         self.update_stable(out);
+        self.reserve(out);
         self.propose(now, out);
         self.deliver(out);
         self.catch_up(now, out);

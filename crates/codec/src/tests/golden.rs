@@ -121,7 +121,12 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("hello", Notice::Hello(Hello { nonce: [1; 32] })),
         (
             "hello-reply",
-            Notice::HelloReply(Box::new(HelloReply { nonce: [1; 32], view: None, vote: Some(vote()) })),
+            Notice::HelloReply(Box::new(HelloReply {
+                nonce: [1; 32],
+                view: None,
+                vote: Some(vote()),
+                commit: None,
+            })),
         ),
     ];
     let mut messages = vec![

@@ -28,8 +28,8 @@ fn d1_effects_come_in_order_and_only_when_every_record_is_durable() {
     first.report(report(1));
     second.record(vote(1));
     second.report(report(2));
-    let Ok(effects) = release(&mut log, vec![first, second]);
-    assert_eq!(effects, [Effect::Report(report(1)), Effect::Report(report(2))]);
+    let Ok(released) = release(&mut log, vec![first, second]);
+    assert_eq!(released.effects, [Effect::Report(report(1)), Effect::Report(report(2))]);
     assert_eq!((log.durable.len(), log.unsynced.len()), (1, 0));
 }
 
