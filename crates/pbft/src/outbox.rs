@@ -19,8 +19,9 @@ pub struct Outbox {
     compaction: Option<Vec<Record>>,
     /// Whether the effects promise what is recorded here. If not, the records may wait for the next sync (D7).
     urgent: bool,
-    /// Own PRE-PREPAREs and PREPAREs, which may leave at once if a durable reservation covers them (D7).
-    early: Vec<Message>,
+    /// Own PRE-PREPAREs and PREPAREs, which may leave at once if a durable reservation covers them (D7). Each with the number of
+    /// effects that come before it if not.
+    early: Vec<(usize, Message)>,
     effects: Vec<Effect>,
 }
 
@@ -213,26 +214,24 @@ impl Outbox {
     /// D7: takes out what may leave at once, since a reservation that is durable covers it. What it does not cover waits for its
     /// records, as everything else does.
     pub fn leave_early(&mut self, reserved: Option<Reservation>) -> Vec<Effect> {
-        let covered = |message: &Message| {
+        let covered = |(_, message): &(usize, Message)| {
             let said = stated(message);
             said.is_some_and(|said| reserved.is_some_and(|reservation| reservation.covers(said)))
         };
-        let (early, late): (Vec<Message>, Vec<Message>) =
-            std::mem::take(&mut self.early).into_iter().partition(covered);
+        let (early, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.early).into_iter().partition(covered);
         if !early.is_empty() {
             hit("a vote leaves before it is durable");
         }
         self.early = late;
         self.hold_back();
-        early.into_iter().map(Effect::Broadcast).collect()
+        early.into_iter().map(|(_, message)| Effect::Broadcast(message)).collect()
     }
 
-    /// What has not left early leaves with the effects, once its records are durable.
+    /// What has not left early leaves in its place among the effects, once its records are durable.
     fn hold_back(&mut self) {
-        if !self.early.is_empty() {
-            self.urgent = true;
-            let early = std::mem::take(&mut self.early).into_iter().map(Effect::Broadcast);
-            self.effects.splice(..0, early);
+        self.urgent |= !self.early.is_empty();
+        for (place, message) in std::mem::take(&mut self.early).into_iter().rev() {
+            self.effects.insert(place, Effect::Broadcast(message));
         }
     }
 
@@ -258,7 +257,8 @@ impl Outbox {
         }
         self.urgent |= later.urgent;
         self.records.extend(later.records);
-        self.early.extend(later.early);
+        let before = self.effects.len();
+        self.early.extend(later.early.into_iter().map(|(place, message)| (before + place, message)));
         self.effects.extend(later.effects);
     }
 
@@ -275,7 +275,7 @@ impl Outbox {
 
     /// D7: an own PRE-PREPARE or PREPARE, whose record is in this outbox too.
     pub(crate) fn broadcast_early(&mut self, message: Message) {
-        self.early.push(message);
+        self.early.push((self.effects.len(), message));
     }
 
     /// What this turn recorded so far is part of what replaces it.
