@@ -7,13 +7,40 @@ use crate::timers::Timer;
 use quorate_crypto::{HashedBatch, Signer};
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
-use quorate_types::{LedgerTime, Message, Now, Proposal, Seq, Statement};
+use quorate_types::{LedgerTime, Message, Monotonic, Now, Proposal, Seq, Statement};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How a primary lets requests gather while blocks are under way (N1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Gathering {
+    /// What waits has gathered long enough.
+    pub(crate) over: bool,
+    /// An own proposal whose way to a decision is timed, and when it was made.
+    timed: Option<(Seq, Monotonic)>,
+    /// How long that took lately.
+    decided_after: Duration,
+}
+
+impl Gathering {
+    fn proposed(&mut self, seq: Seq, now: Monotonic) {
+        self.over = false;
+        self.timed = self.timed.or(Some((seq, now)));
+    }
+
+    /// Slots up to this one are decided.
+    fn decided(&mut self, seq: Seq, now: Monotonic) {
+        if let Some((_, at)) = self.timed.take_if(|(timed, _)| *timed <= seq) {
+            self.decided_after = (self.decided_after * 3 + now.since(at)) / 4;
+        }
+    }
+}
 
 impl<S: Signer> Replica<S> {
-    /// N1: proposes while fewer than DEPTH own slots are uncommitted and enough waits. Nothing waits for a timer if no block is
-    /// under way: what arrives while one is gathers for the next.
+    /// N1: proposes while fewer than DEPTH own slots are uncommitted and enough waits. If no block is under way one request is
+    /// enough; what arrives while one is gathers for the next, for half as long as a block takes, within bounds.
     pub(crate) fn propose(&mut self, now: Now, out: &mut Outbox) {
+        self.gathering.decided(self.delivered, now.monotonic);
         // Blocks of a later view may have come before its NEW-VIEW: slots that are decided need no proposal.
         self.next_proposal = self.next_proposal.max(self.delivered.next());
         if self.is_primary()
@@ -32,11 +59,14 @@ impl<S: Signer> Replica<S> {
                 return;
             }
             self.propose_batch(HashedBatch::of(LedgerTime(now.wall.0), transactions), out);
-            self.gathered = false;
+            self.gathering.proposed(seq, now.monotonic);
             self.timers.cancel(Timer::Gather);
         }
         if self.may_propose() && self.custody.has_ready() && !self.timers.is_set(Timer::Gather) {
-            self.timers.set(Timer::Gather, now.monotonic.plus(self.config.tuning.gather));
+            let tuning = &self.config.tuning;
+            let half = self.gathering.decided_after / 2;
+            let gather = half.clamp(tuning.gather_least, tuning.gather_most);
+            self.timers.set(Timer::Gather, now.monotonic.plus(gather));
         }
     }
 
@@ -47,7 +77,7 @@ impl<S: Signer> Replica<S> {
         let times = 4_usize.saturating_pow(u32::try_from(others).unwrap_or(u32::MAX));
         let least = self.config.tuning.gather_requests.saturating_mul(times);
         let most = self.config.parameters.block_max_transactions as usize;
-        self.gathered || self.custody.ready_count() >= least.min(most)
+        self.gathering.over || self.custody.ready_count() >= least.min(most)
     }
 
     fn may_propose(&self) -> bool {
@@ -94,6 +124,7 @@ impl<S: Signer> Replica<S> {
 
     /// Where proposing goes on after a NEW-VIEW (V7).
     pub(crate) fn continue_after(&mut self, last: Seq) {
+        self.gathering = Gathering::default();
         self.next_proposal = last.max(self.base.base()).next();
         if mutant("m25") {
             self.next_proposal = self.next_proposal.next();

@@ -1,5 +1,6 @@
 //! The replica: its state, and one match on the input. What each input means stands in the file of its clause.
 
+use crate::batching::Gathering;
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::custody::Custody;
@@ -47,8 +48,7 @@ pub struct Replica<S> {
     pub(crate) obligation: Option<quorate_types::LedgerTime>,
     /// The next sequence number to propose when primary.
     pub(crate) next_proposal: Seq,
-    /// What waits has gathered long enough (N1).
-    pub(crate) gathered: bool,
+    pub(crate) gathering: Gathering,
     pub(crate) custody: Custody,
     pub(crate) attestations: Attestations,
     pub(crate) checkpoints: Checkpoints,
@@ -133,7 +133,7 @@ impl<S: Signer> Replica<S> {
             headers: BTreeMap::new(),
             obligation: None,
             next_proposal: Seq::new(1),
-            gathered: false,
+            gathering: Gathering::default(),
             custody: Custody::default(),
             attestations: Attestations::default(),
             checkpoints: Checkpoints::default(),
@@ -278,7 +278,7 @@ impl<S: Signer> Replica<S> {
                 Timer::Hello => self.on_hello_timer(now, out),
                 Timer::Tick => self.on_tick(now, out),
                 Timer::Fetch => self.on_fetch_timer(now, out),
-                Timer::Gather => self.gathered = true,
+                Timer::Gather => self.gathering.over = true,
             }
         }
         Verdict::Accepted
