@@ -12,6 +12,8 @@ pub const ALL: &[&str] = &[
     "a NEW-VIEW waits for its VIEW-CHANGEs",
     "a view change is joined",
     "a restarted primary abdicates",
+    "a restarted replica abstains",
+    "a vote leaves before it is durable",
     "a timeout is eight times the first",
     "a timeout is at its cap",
     "a suspicion is withdrawn",
