@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
+    clients: AtomicU64,
     /// The latest reservation that became durable in this run (D7).
     reserved: Mutex<Option<Reservation>>,
 }
@@ -58,6 +59,7 @@ impl Shared {
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),
+            clients: AtomicU64::new(1),
             reserved: Mutex::new(None),
         }
     }
@@ -72,6 +74,11 @@ impl Shared {
 
     pub(crate) fn publish(&self, published: Published) {
         *lock(&self.published) = published;
+    }
+
+    /// A number for a client's stream, from 1 on, that no other has.
+    pub(crate) fn next_client(&self) -> u64 {
+        self.clients.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What may leave before it is durable (D7).
