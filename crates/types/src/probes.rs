@@ -13,6 +13,7 @@ pub const ALL: &[&str] = &[
     "a view change is joined",
     "a restarted primary abdicates",
     "a restarted replica abstains",
+    "a FETCH is over budget",
     "a vote leaves before it is durable",
     "a timeout is eight times the first",
     "a timeout is at its cap",

@@ -554,3 +554,34 @@ fn d7_a_lost_commit_is_amnesia() {
     cluster.deliver_all();
     assert_eq!(cluster.status(3).phase, Phase::Learner);
 }
+
+/// A small question has a large answer: whoever asks without end is given so much and no more (R1).
+#[test]
+fn r1_answers_to_fetches_are_bounded() {
+    let mut cluster = Cluster::new(4);
+    cluster.request(0, transaction(1, 0));
+    let (seq, digest) = cluster
+        .sent
+        .iter()
+        .find_map(|signed| match signed.statement {
+            Statement::PrePrepare { seq, digest, .. } => Some((seq, digest)),
+            _ => None,
+        })
+        .expect("a proposal was made");
+    cluster.queue.clear();
+    let fetch = || Message::Notice(quorate_types::Notice::Fetch(quorate_types::Fetch::Body { seq, digest }));
+    let budget = crate::Tuning::default().repair_bytes;
+    let mut given = 0;
+    for _ in 0..1_000_000 {
+        if cluster.hand(3, 0, fetch()) == Verdict::Ignored(crate::Ignored::OverBudget) {
+            break;
+        }
+        let (_, _, answer) = cluster.queue.pop_front().expect("an answer");
+        let Message::Body(batch) = answer else { panic!("{answer:?}") };
+        given += batch.size();
+    }
+    assert!((budget..budget + 10_000).contains(&given), "{given} of {budget}");
+    assert_eq!(cluster.hand(2, 0, fetch()), Verdict::Accepted, "others have budgets of their own");
+    cluster.advance(Duration::from_millis(100));
+    assert_eq!(cluster.hand(3, 0, fetch()), Verdict::Accepted, "later more is given");
+}
