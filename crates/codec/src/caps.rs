@@ -114,9 +114,12 @@ impl Caps {
     fn notice(&self, notice: &Notice) -> bool {
         match notice {
             Notice::Status(status) => status.slots.len() <= limits::STATUS_SLOTS,
-            Notice::HelloReply(reply) => {
-                reply.view.iter().chain(&reply.vote).all(|signed| self.statement(&signed.statement))
-            }
+            Notice::HelloReply(reply) => reply
+                .view
+                .iter()
+                .chain(&reply.vote)
+                .chain(&reply.commit)
+                .all(|signed| self.statement(&signed.statement)),
             Notice::Ping { .. } | Notice::Pong { .. } | Notice::Fetch(_) | Notice::Hello(_) => true,
         }
     }

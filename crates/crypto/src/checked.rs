@@ -8,8 +8,8 @@ use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, Batch, BlockCertificate, CertificateKind, CertifiedBlock, CommitCertificate, Digest, Epoch,
     Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate, Proposal, Record,
-    ReplicaId, Signature, SignedStatement, SignedTransaction, Statement, StatementKind, TransactionId,
-    ViewChange, limits,
+    ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, Statement, StatementKind,
+    TransactionId, ViewChange, limits,
 };
 use std::sync::Arc;
 
@@ -175,6 +175,7 @@ pub enum CheckedRecord {
     NewView(Arc<NewView>),
     Base(BlockCertificate),
     Stable(BlockCertificate),
+    Reserved(Reservation),
 }
 
 struct Claims<'a> {
@@ -387,6 +388,9 @@ impl Claims<'_> {
             let votes = [StatementKind::PrePrepare, StatementKind::Prepare, StatementKind::Commit];
             self.statement_of(signed, &votes)?;
         }
+        if let Some(signed) = &reply.commit {
+            self.statement_of(signed, &[StatementKind::Commit])?;
+        }
         Ok(())
     }
 }
@@ -500,6 +504,10 @@ impl Attested for Record {
                 claims.block_certificate(&certificate)?;
                 CheckedRecord::Stable(certificate)
             }
+            Record::Reserved(reservation) if reservation.epoch == members.epoch() => {
+                CheckedRecord::Reserved(reservation)
+            }
+            Record::Reserved(_) => return Err(Malformed::OtherEpoch),
         })
     }
 }

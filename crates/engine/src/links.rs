@@ -10,7 +10,9 @@ const PING_EVERY: Duration = Duration::from_millis(25);
 const PING_IDLE: Duration = Duration::from_secs(1);
 /// The shortest silence that is suspicious, whatever the round trip: scheduling on a busy machine takes this long.
 const SILENCE_FLOOR: Duration = Duration::from_millis(120);
-/// A worst round trip is forgotten after this long.
+/// PINGs of one peer that are remembered until their PONG comes.
+const UNANSWERED: usize = 64;
+/// A worst round trip is forgotten after this long, and so is a PING without a PONG.
 const RECENT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
@@ -82,11 +84,13 @@ impl Links {
             }
             let number = self.next_number;
             self.next_number += 1;
-            while link.waiting.len() >= 64 {
-                link.waiting.pop_first();
-            }
             link.pinged = Some(now);
-            link.waiting.insert(number, now);
+            link.waiting.retain(|_, sent| now.since(*sent) <= RECENT);
+            // The oldest are kept: those of a peer that takes longer to answer than so many PINGs in a row are the ones that
+            // tell how long it takes.
+            if link.waiting.len() < UNANSWERED {
+                link.waiting.insert(number, now);
+            }
             pings.push((*peer, Message::Notice(Notice::Ping { number })));
         }
         pings

@@ -25,6 +25,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+/// All calls that are no streams share what one stream may have waiting for verification.
+const SINGLE_CALLS: u64 = 0;
 /// The longest that a call may ask to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -99,6 +101,7 @@ impl Service {
     /// Puts a transaction on its way; its outcome comes under the token. What is refused at once is returned.
     fn submit(
         &self,
+        client: u64,
         wire: Option<v1::Transaction>,
         to: &mpsc::Sender<(u64, Answer)>,
     ) -> Result<(Submitted, u64), v1::Outcome> {
@@ -117,7 +120,7 @@ impl Service {
             number_key(&transaction.sender, transaction.session, transaction.number)
         };
         let token = self.shared.waiters.register(to.clone());
-        if self.verify.try_push(Unverified::Transaction { token, transaction }).is_err() {
+        if self.verify.push(Unverified::Transaction { client, token, transaction }).is_err() {
             self.shared.waiters.forget(token);
             self.shared.metrics.refused("busy");
             return Err(refused(id, ErrorCode::Busy, 50));
@@ -323,13 +326,14 @@ impl Ledger for Service {
         let service =
             Self { shared: self.shared.clone(), verify: self.verify.clone(), core: self.core.clone() };
         service.shared.metrics.stream_opened();
+        let client = self.shared.next_client();
         tokio::spawn(async move {
             let mut in_flight = std::collections::BTreeMap::new();
             let mut open = true;
             while open || !in_flight.is_empty() {
                 tokio::select! {
                     next = incoming.next(), if open && in_flight.len() < limits::SUBMITS_IN_FLIGHT => match next {
-                        Some(Ok(request)) => match service.submit(request.tx, &answers) {
+                        Some(Ok(request)) => match service.submit(client, request.tx, &answers) {
                             Ok((submitted, token)) => {
                                 in_flight.insert(token, submitted);
                             }
@@ -354,6 +358,7 @@ impl Ledger for Service {
             for token in in_flight.into_keys() {
                 service.forget(token);
             }
+            service.verify.forget(client);
             service.shared.metrics.stream_closed();
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -365,7 +370,7 @@ impl Ledger for Service {
     ) -> Result<Response<v1::Outcome>, Status> {
         let request = request.into_inner();
         let (sender, mut receiver) = mpsc::channel(1);
-        let (submitted, token) = match self.submit(request.tx, &sender) {
+        let (submitted, token) = match self.submit(SINGLE_CALLS, request.tx, &sender) {
             Ok(accepted) => accepted,
             Err(outcome) => return Ok(Response::new(outcome)),
         };

@@ -5,7 +5,7 @@ use crate::shared::{Published, wall_millis};
 use crate::verify::Checked;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use quorate_crypto::{HashedTransaction, Signer, Verified};
-use quorate_engine::{Answer, Event, Host, Refusal, Turn};
+use quorate_engine::{Answer, Event, Host, Refusal, Turn, dispatch};
 use quorate_pbft::Outbox;
 use quorate_types::{ErrorCode, Monotonic, Now, ReplicaId, Wall};
 use std::time::{Duration, Instant};
@@ -117,11 +117,15 @@ impl<S: Signer> CoreThread<S> {
     }
 
     fn hand_over(&mut self, turn: Turn) {
-        for action in turn.actions {
+        let Turn { mut outbox, actions, .. } = turn;
+        for effect in outbox.leave_early(self.outward.shared.reserved()) {
+            self.outward.perform(dispatch(effect));
+        }
+        for action in actions {
             self.outward.perform(action);
         }
-        if !turn.outbox.is_empty() {
-            crate::shared::post(&self.log, turn.outbox);
+        if !outbox.is_empty() {
+            crate::shared::post(&self.log, outbox);
         }
     }
 

@@ -10,7 +10,7 @@ use quorate_network::Event as NetworkEvent;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Runs until the network ends. Waiting for room in the verify pool is the back-pressure on all peers.
+/// Runs until the network ends. What a peer sends faster than its share is verified is lost, and repaired by STATUS (R1).
 pub(crate) fn run(
     mut events: mpsc::Receiver<NetworkEvent>,
     shared: &Arc<Shared>,
@@ -34,8 +34,12 @@ pub(crate) fn run(
             }
             NetworkEvent::Frame { peer, bytes, .. } => match decode_message(&bytes, &caps) {
                 Ok(message) => {
-                    if is_useful(&shared.status(), &message) {
-                        verify.push(Unverified::Message { from: peer, message });
+                    if is_useful(&shared.status(), &message)
+                        && verify
+                            .push(Unverified::Message { from: peer, message, bytes: bytes.len() })
+                            .is_err()
+                    {
+                        shared.metrics.dropped_message(shared.member_name(peer));
                     }
                 }
                 Err(error) => {

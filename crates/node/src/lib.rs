@@ -7,6 +7,7 @@ mod api;
 pub mod config;
 mod core_thread;
 mod execution;
+mod fair_queue;
 mod faults;
 mod http;
 mod inbound;

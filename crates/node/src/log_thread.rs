@@ -5,7 +5,7 @@ use crate::outward::Outward;
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use quorate_engine::dispatch;
-use quorate_pbft::{Outbox, release};
+use quorate_pbft::{Log, Outbox, Released, release};
 use quorate_storage::SegmentedLog;
 use std::time::Duration;
 
@@ -25,7 +25,12 @@ pub(crate) fn run(mut log: SegmentedLog<LogDisk>, turns: &Receiver<Outbox>, outw
                     outward.shared.metrics.flushed(outboxes.len());
                 }
                 match release(&mut log, outboxes) {
-                    Ok(effects) => effects.into_iter().for_each(|effect| outward.perform(dispatch(effect))),
+                    Ok(Released { effects, reserved }) => {
+                        if reserved.is_some() {
+                            outward.shared.reserve(reserved);
+                        }
+                        effects.into_iter().for_each(|effect| outward.perform(dispatch(effect)));
+                    }
                     Err(error) => disk_failed("log", &error),
                 }
             }
@@ -38,8 +43,9 @@ pub(crate) fn run(mut log: SegmentedLog<LogDisk>, turns: &Receiver<Outbox>, outw
     }
 }
 
+/// Syncs what no effect has waited for (D7), and claims what is synced.
 fn claim(log: &mut SegmentedLog<LogDisk>) {
-    if let Err(error) = log.claim_idle() {
+    if let Err(error) = log.sync().and_then(|()| log.claim_idle()) {
         disk_failed("log", &error);
     }
 }

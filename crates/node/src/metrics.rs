@@ -72,6 +72,7 @@ pub struct Metrics {
     peer_connected: Family<PeerLabel, Gauge>,
     peer_rtt: Family<PeerLabel, Seconds>,
     bad_messages: Family<PeerLabel, Counter>,
+    dropped_messages: Family<PeerLabel, Counter>,
     streams: Gauge,
     cpu_seconds: Seconds,
     resident_bytes: Gauge,
@@ -190,6 +191,11 @@ impl Metrics {
             peer_connected: family!(r, "peer_connected", "1 if the peer is connected"),
             peer_rtt: family!(r, "peer_rtt_seconds", "round trip to the peer"),
             bad_messages: family!(r, "peer_bad_messages", "messages that did not verify, by connection"),
+            dropped_messages: family!(
+                r,
+                "peer_dropped_messages",
+                "messages that came faster than the peer's share is verified, by connection"
+            ),
             streams: gauge(r, "api_streams", "open SubmitStream calls"),
             cpu_seconds: seconds(r, "process_cpu_seconds", "user and system time of the process"),
             resident_bytes: gauge(r, "process_resident_memory_bytes", "resident memory"),
@@ -249,6 +255,7 @@ impl Metrics {
         let label = PeerLabel { peer: peer.to_owned() };
         let _ = self.evidence.get_or_create(&label);
         let _ = self.bad_messages.get_or_create(&label);
+        let _ = self.dropped_messages.get_or_create(&label);
     }
 
     pub fn evidence(&self, peer: &str) {
@@ -257,6 +264,10 @@ impl Metrics {
 
     pub fn bad_message(&self, peer: &str) {
         self.bad_messages.get_or_create(&PeerLabel { peer: peer.to_owned() }).inc();
+    }
+
+    pub fn dropped_message(&self, peer: &str) {
+        self.dropped_messages.get_or_create(&PeerLabel { peer: peer.to_owned() }).inc();
     }
 
     pub fn peer(&self, peer: &str, connected: bool, rtt: Option<Duration>) {

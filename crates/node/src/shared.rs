@@ -7,7 +7,7 @@ use quorate_ledger::Snapshot;
 use quorate_pbft::ReplicaStatus;
 use quorate_proof::TrustRoot;
 use quorate_storage::{BlockStore, RealDisk, RedbStateStore};
-use quorate_types::ReplicaId;
+use quorate_types::{ReplicaId, Reservation};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
+    clients: AtomicU64,
+    /// The latest reservation that became durable in this run (D7).
+    reserved: Mutex<Option<Reservation>>,
 }
 
 impl Shared {
@@ -56,6 +59,8 @@ impl Shared {
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),
+            clients: AtomicU64::new(1),
+            reserved: Mutex::new(None),
         }
     }
 
@@ -69,6 +74,22 @@ impl Shared {
 
     pub(crate) fn publish(&self, published: Published) {
         *lock(&self.published) = published;
+    }
+
+    /// A number for a client's stream, from 1 on, that no other has.
+    pub(crate) fn next_client(&self) -> u64 {
+        self.clients.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What may leave before it is durable (D7).
+    pub(crate) fn reserved(&self) -> Option<Reservation> {
+        *lock(&self.reserved)
+    }
+
+    /// A reservation is durable.
+    pub(crate) fn reserve(&self, reservation: Option<Reservation>) {
+        let mut reserved = lock(&self.reserved);
+        *reserved = reservation.max(*reserved);
     }
 
     pub(crate) fn member_name(&self, member: ReplicaId) -> &str {

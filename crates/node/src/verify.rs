@@ -1,8 +1,8 @@
 //! The verify pool: workers drain their queue into one batch call, so batches are of one when idle and large when busy,
-//! without a knob. Nothing reaches the core thread that has not passed here.
+//! without a knob. Nothing reaches the core thread that has not passed here. Each source has its share (C5).
 
+use crate::fair_queue::{FairQueue, Source, Weight};
 use crate::metrics::Metrics;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use quorate_crypto::{
     Attested, Cache, CheckedMessage, Claim, Ed25519Verifier, HashedTransaction, Malformed, Verified,
     Verifier, verify_all,
@@ -12,27 +12,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// Items of one batch at most: bounds how long the first one waits for the last.
+/// Signatures of one batch, about: bounds how long the first one waits for the last.
 const MOST_PER_BATCH: usize = 256;
 /// So many items left waiting make a second worker take some while the first verifies.
 const WORTH_A_WORKER: usize = 64;
-/// Items that may wait for verification before senders are told to wait.
-const QUEUE: usize = 4_096;
 /// Signatures remembered in each generation of the cache: several windows' worth.
 const CACHE: usize = 65_536;
 
 /// Something to verify.
 #[derive(Debug)]
 pub(crate) enum Unverified {
-    Message {
-        from: ReplicaId,
-        message: Message,
-    },
-    /// A client's transaction, with the token under which its outcome is answered.
-    Transaction {
-        token: u64,
-        transaction: SignedTransaction,
-    },
+    /// A peer's message, of so many bytes.
+    Message { from: ReplicaId, message: Message, bytes: usize },
+    /// A client's transaction, with its connection and the token under which its outcome is answered.
+    Transaction { client: u64, token: u64, transaction: SignedTransaction },
 }
 
 /// What came of it.
@@ -80,27 +73,78 @@ impl Attested for Item {
     }
 }
 
-/// Where to put what must be verified.
-#[derive(Clone, Debug)]
+impl Unverified {
+    fn source(&self) -> Source {
+        match self {
+            Self::Message { from, .. } => Source::Peer(from.get()),
+            Self::Transaction { client, .. } => Source::Client(*client),
+        }
+    }
+
+    fn weight(&self) -> Weight {
+        match self {
+            Self::Transaction { transaction, .. } => Weight { cost: 1, bytes: transaction.size() },
+            Self::Message { message, bytes, .. } => Weight { cost: cost(message), bytes: *bytes },
+        }
+    }
+}
+
+/// How many signatures a message stands on, about.
+fn cost(message: &Message) -> usize {
+    match message {
+        Message::Proposal(proposal) => 1 + proposal.batch.transactions.len(),
+        Message::Body(batch) => 1 + batch.transactions.len(),
+        Message::Forward(transactions) => 1 + transactions.len(),
+        Message::Block(block) => {
+            let transactions = block.block.batch.as_ref().map_or(0, |batch| batch.transactions.len());
+            transactions + block.certificate.signatures.len()
+        }
+        Message::ViewChange(view_change) => view_change_cost(view_change),
+        Message::NewView(new_view) => {
+            let named = new_view.view_changes.iter().map(|named| view_change_cost(named));
+            1 + new_view.proposals.len() + named.sum::<usize>()
+        }
+        Message::CommitCertificate(certificate) => certificate.commits.len(),
+        Message::BlockCertificate(certificate) => certificate.signatures.len(),
+        Message::Evidence(_) => 2,
+        Message::Vote(_) | Message::Notice(_) => 1,
+    }
+}
+
+fn view_change_cost(view_change: &quorate_types::ViewChange) -> usize {
+    let prepared = view_change.prepared.iter().map(|certificate| 1 + certificate.prepares.len());
+    1 + prepared.sum::<usize>()
+}
+
+/// Where to put what must be verified. The pool ends with the last handle.
+#[derive(Clone)]
 pub(crate) struct VerifyQueue {
-    sender: Sender<Unverified>,
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    queue: Arc<FairQueue<Unverified>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl VerifyQueue {
-    /// Waits for room: back-pressure on the connection that the item came from.
-    pub(crate) fn push(&self, item: Unverified) {
-        // An error means that the pool has ended, which happens only at a stop.
-        let _ = self.sender.send(item);
-    }
-
-    /// Gives the item back if there is no room now.
+    /// Never waits: who sends faster than its share is verified loses what does not fit.
     ///
     /// # Errors
-    /// If the queue is full or the pool has ended.
-    pub(crate) fn try_push(&self, item: Unverified) -> Result<(), Unverified> {
-        self.sender.try_send(item).map_err(|error| match error {
-            TrySendError::Full(item) | TrySendError::Disconnected(item) => item,
-        })
+    /// The item, if too much of its source waits, or the node stops.
+    pub(crate) fn push(&self, item: Unverified) -> Result<(), Unverified> {
+        let (source, weight) = (item.source(), item.weight());
+        self.handle.queue.push(source, weight, item)
+    }
+
+    /// A client's connection is gone.
+    pub(crate) fn forget(&self, client: u64) {
+        self.handle.queue.forget(Source::Client(client));
     }
 }
 
@@ -114,24 +158,24 @@ pub(crate) fn start(
     metrics: Arc<Metrics>,
     output: impl Fn(Vec<Checked>) + Clone + Send + 'static,
 ) -> (VerifyQueue, Vec<JoinHandle<()>>) {
-    let (sender, receiver) = bounded(QUEUE);
+    let queue = Arc::new(FairQueue::new());
     let cache = Arc::new(Cache::new(CACHE));
     let turn = Arc::new(Mutex::new(()));
     let workers = (0..threads.max(1))
         .map(|number| {
-            let (receiver, members, cache) = (receiver.clone(), members.clone(), cache.clone());
+            let (queue, members, cache) = (queue.clone(), members.clone(), cache.clone());
             let (metrics, output, turn) = (metrics.clone(), output.clone(), turn.clone());
             std::thread::Builder::new()
                 .name(format!("verify-{number}"))
-                .spawn(move || work(&receiver, &turn, &members, &cache, &metrics, output))
+                .spawn(move || work(&queue, &turn, &members, &cache, &metrics, output))
                 .expect("the system gives a thread")
         })
         .collect();
-    (VerifyQueue { sender }, workers)
+    (VerifyQueue { handle: Arc::new(Handle { queue }) }, workers)
 }
 
 fn work(
-    receiver: &Receiver<Unverified>,
+    queue: &FairQueue<Unverified>,
     turn: &Mutex<()>,
     members: &Members,
     cache: &Cache,
@@ -141,26 +185,30 @@ fn work(
     let verifier = MeasuredVerifier { metrics };
     loop {
         let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(first) = receiver.recv() else { return };
-        gather(receiver);
-        let mut batch = vec![first];
-        batch.extend(receiver.try_iter().take(MOST_PER_BATCH - 1));
+        queue.wait();
+        gather(queue);
+        let Some(batch) = queue.take(MOST_PER_BATCH) else { return };
         // While few wait, the others let them gather: one large batch costs half of what many small ones do.
-        let turn = Some(turn).filter(|_| receiver.len() < WORTH_A_WORKER);
-        let (sources, items): (Vec<Source>, Vec<Item>) = batch.into_iter().map(split).unzip();
+        let turn = Some(turn).filter(|_| queue.len() < WORTH_A_WORKER);
+        let sent_by: Vec<Source> = batch.iter().map(|(source, _)| *source).collect();
+        let (sources, items): (Vec<Sender>, Vec<Item>) =
+            batch.into_iter().map(|(_, item)| split(item)).unzip();
         let results = verify_all(members, &verifier, cache, items);
         drop(turn);
+        for (source, _) in sent_by.into_iter().zip(&results).filter(|(_, result)| result.is_err()) {
+            queue.sent_junk(source);
+        }
         output(sources.into_iter().zip(results).map(join).collect());
     }
 }
 
 /// Lets threads that are ready to add something do so, as long as they do. Idle, it costs a system call.
-fn gather(receiver: &Receiver<Unverified>) {
+fn gather(queue: &FairQueue<Unverified>) {
     const ROUNDS: usize = 16;
-    let mut waiting = receiver.len();
+    let mut waiting = queue.len();
     for _ in 0..ROUNDS {
         std::thread::yield_now();
-        let now = receiver.len();
+        let now = queue.len();
         if now == waiting || now >= MOST_PER_BATCH {
             return;
         }
@@ -168,26 +216,28 @@ fn gather(receiver: &Receiver<Unverified>) {
     }
 }
 
-enum Source {
+/// Whom the result concerns.
+enum Sender {
     Peer(ReplicaId),
+    /// Who waits under this token.
     Client(u64),
 }
 
-fn split(item: Unverified) -> (Source, Item) {
+fn split(item: Unverified) -> (Sender, Item) {
     match item {
-        Unverified::Message { from, message } => (Source::Peer(from), Item::Message(message)),
-        Unverified::Transaction { token, transaction } => {
-            (Source::Client(token), Item::Transaction(transaction))
+        Unverified::Message { from, message, bytes: _ } => (Sender::Peer(from), Item::Message(message)),
+        Unverified::Transaction { client: _, token, transaction } => {
+            (Sender::Client(token), Item::Transaction(transaction))
         }
     }
 }
 
-fn join((source, result): (Source, Result<Verified<CheckedItem>, Malformed>)) -> Checked {
-    match (source, result) {
-        (Source::Peer(from), Err(why)) => Checked::BadMessage { from, why },
-        (Source::Client(token), Err(why)) => Checked::BadTransaction { token, why },
-        (Source::Peer(from), Ok(item)) => Checked::Message { from, message: item.map(message_of) },
-        (Source::Client(token), Ok(item)) => {
+fn join((sender, result): (Sender, Result<Verified<CheckedItem>, Malformed>)) -> Checked {
+    match (sender, result) {
+        (Sender::Peer(from), Err(why)) => Checked::BadMessage { from, why },
+        (Sender::Client(token), Err(why)) => Checked::BadTransaction { token, why },
+        (Sender::Peer(from), Ok(item)) => Checked::Message { from, message: item.map(message_of) },
+        (Sender::Client(token), Ok(item)) => {
             Checked::Transaction { token, transaction: item.map(transaction_of) }
         }
     }

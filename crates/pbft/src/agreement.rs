@@ -154,12 +154,16 @@ impl<S: Signer> Replica<S> {
             return;
         };
         self.note_empty_batch(now, &body, out);
-        self.record_proposal(seq, digest, &body, out);
         if seq > self.executed {
             for transaction in body.hashed_transactions() {
                 self.custody.adopt(transaction, seq, now.monotonic);
             }
         }
+        if self.pledges.abstains(self.view, seq) {
+            hit("a restarted replica abstains");
+            return;
+        }
+        self.record_proposal(seq, digest, &body, out);
         self.vote(Statement::Prepare { view: self.view, seq, digest }, out);
     }
 
@@ -183,14 +187,18 @@ impl<S: Signer> Replica<S> {
         let statement = Statement::PrePrepare { view, seq, digest };
         let pre_prepare = SignedStatement { epoch, signer: primary, statement, signature: offer.signature };
         slot.recorded_bodies.insert(digest);
-        out.record(Record::Proposal(Proposal { pre_prepare, batch: body.batch().clone() }));
+        out.record_in_time(Record::Proposal(Proposal { pre_prepare, batch: body.batch().clone() }));
     }
 
-    /// Makes a PREPARE or COMMIT, counts it at once, and sends it once it is durable.
+    /// Makes a PREPARE or COMMIT, counts it at once, and sends it once it is durable, or a PREPARE once it is reserved (D7).
     pub(crate) fn vote(&mut self, statement: Statement, out: &mut Outbox) {
         let signed = self.pledges.pledge(statement, out);
         self.count_vote(&signed);
-        out.broadcast(Message::Vote(signed));
+        if signed.statement.kind() == StatementKind::Prepare {
+            out.broadcast_early(Message::Vote(signed));
+        } else {
+            out.broadcast(Message::Vote(signed));
+        }
     }
 
     /// N4: a PREPARE or COMMIT of a member, in any order with its proposal.

@@ -237,6 +237,9 @@ impl<S: Signer> Replica<S> {
         {
             records.push(Record::ViewChange(own));
         }
+        if let Some(reservation) = self.pledges.reservation().filter(|held| held.view == self.view) {
+            records.push(Record::Reserved(reservation));
+        }
         for (seq, slot) in &self.slots {
             self.push_slot_records(*seq, slot, &mut records);
         }

@@ -29,6 +29,12 @@ pub struct Tuning {
     pub forward: Duration,
     /// How often an unanswered FETCH of blocks is sent to the next peer (T1).
     pub fetch: Duration,
+    /// How many requests are worth a second block under way; each further one must be worth four times as many (N1). With zero
+    /// nothing gathers.
+    pub gather_requests: usize,
+    /// The least and the most that requests gather for while a block is under way, if not enough of them come sooner (N1).
+    pub gather_least: Duration,
+    pub gather_most: Duration,
     /// Bytes that one STATUS may cause to be sent (R1).
     pub repair_bytes: usize,
 }
@@ -42,6 +48,9 @@ impl Default for Tuning {
             hello: Duration::from_millis(200),
             forward: Duration::from_millis(300),
             fetch: Duration::from_millis(500),
+            gather_requests: 32,
+            gather_least: Duration::from_millis(5),
+            gather_most: Duration::from_millis(40),
             repair_bytes: 4 * 1024 * 1024,
         }
     }

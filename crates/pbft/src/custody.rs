@@ -285,6 +285,11 @@ impl Custody {
         self.ready_count > 0
     }
 
+    /// Requests in no slot.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready_count
+    }
+
     /// The first `most` requests in no slot, for a new primary that may lack them.
     pub(crate) fn ready_transactions(&self, most: usize) -> Vec<SignedTransaction> {
         self.by_order

@@ -29,7 +29,7 @@ mod view_change;
 
 pub use config::{Config, Tuning};
 pub use input::{Execution, Input, Recovered};
-pub use outbox::{Effect, Log, Outbox, Report, ViewChangeReason, release};
+pub use outbox::{Effect, Log, Outbox, Released, Report, ViewChangeReason, release};
 pub use replica::Replica;
 pub use status::{Phase, ReplicaStatus};
 pub use verdict::{Evidence, Ignored, Verdict};

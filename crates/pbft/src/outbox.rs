@@ -4,7 +4,9 @@ use crate::verdict::Evidence;
 use quorate_crypto::HashedBatch;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
-use quorate_types::{BlockCertificate, Digest, Message, Record, ReplicaId, Seq, Suspicion, View};
+use quorate_types::{
+    BlockCertificate, Digest, Message, Record, ReplicaId, Reservation, Seq, SignedStatement, Suspicion, View,
+};
 use std::sync::Arc;
 
 /// What one turn of the core wants done: records to make durable, then effects.
@@ -15,6 +17,11 @@ pub struct Outbox {
     records: Vec<Record>,
     /// Replaces everything recorded before it.
     compaction: Option<Vec<Record>>,
+    /// Whether the effects promise what is recorded here. If not, the records may wait for the next sync (D7).
+    urgent: bool,
+    /// Own PRE-PREPAREs and PREPAREs, which may leave at once if a durable reservation covers them (D7). Each with the number of
+    /// effects that come before it if not.
+    early: Vec<(usize, Message)>,
     effects: Vec<Effect>,
 }
 
@@ -131,35 +138,58 @@ pub trait Log {
     fn compact(&mut self, records: &[Record]) -> Result<(), Self::Error>;
 }
 
+/// What is durable now, and what may be done because of that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Released {
+    pub effects: Vec<Effect>,
+    /// The latest reservation that became durable, for [`Outbox::leave_early`].
+    pub reserved: Option<Reservation>,
+}
+
 /// Makes the records of all outboxes durable with one sync, then gives up their effects in order (D1). An outbox
-/// without records waits only for earlier ones.
+/// without records waits only for earlier ones. Records that nothing promises yet wait for a later sync (D7).
 ///
 /// # Errors
 /// When the log fails: no effect is given up, and the process must stop (D3).
-pub fn release<L: Log>(log: &mut L, outboxes: Vec<Outbox>) -> Result<Vec<Effect>, L::Error> {
-    let mut effects = Vec::new();
-    let mut unsynced = false;
+pub fn release<L: Log>(log: &mut L, mut outboxes: Vec<Outbox>) -> Result<Released, L::Error> {
+    let mut released = Released::default();
+    outboxes.iter_mut().for_each(Outbox::hold_back);
     if outboxes.iter().filter(|outbox| outbox.needs_sync()).count() > 1 {
         hit("one sync serves several turns");
     }
+    let mut urgent = false;
     for outbox in outboxes {
         if let Some(records) = outbox.compaction {
             log.compact(&records)?;
-            unsynced = false;
+            urgent = false;
+            released.note(&records);
         }
         for record in &outbox.records {
             log.append(record)?;
-            unsynced = true;
         }
-        effects.extend(outbox.effects);
+        urgent |= outbox.urgent;
+        // A reservation is urgent: it is durable when this returns.
+        released.note(&outbox.records);
+        released.effects.extend(outbox.effects);
     }
-    if unsynced && !mutant("m16") {
+    if urgent && !mutant("m16") {
         match log.sync() {
             Err(_) if mutant("m18") => {}
             synced => synced?,
         }
     }
-    Ok(effects)
+    Ok(released)
+}
+
+impl Released {
+    fn note(&mut self, records: &[Record]) {
+        let reservations = records.iter().filter_map(|record| match record {
+            Record::Reserved(reservation) => Some(*reservation),
+            _ => None,
+        });
+        self.reserved = self.reserved.into_iter().chain(reservations).max();
+    }
 }
 
 impl Outbox {
@@ -170,12 +200,39 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.effects.is_empty() && self.compaction.is_none()
+        self.records.is_empty()
+            && self.early.is_empty()
+            && self.effects.is_empty()
+            && self.compaction.is_none()
     }
 
     /// Whether something must become durable before the effects may leave.
     pub fn needs_sync(&self) -> bool {
-        !self.records.is_empty() || self.compaction.is_some()
+        self.urgent || self.compaction.is_some()
+    }
+
+    /// D7: takes out what may leave at once, since a reservation that is durable covers it. What it does not cover waits for its
+    /// records, as everything else does.
+    pub fn leave_early(&mut self, reserved: Option<Reservation>) -> Vec<Effect> {
+        let covered = |(_, message): &(usize, Message)| {
+            let said = stated(message);
+            said.is_some_and(|said| reserved.is_some_and(|reservation| reservation.covers(said)))
+        };
+        let (early, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.early).into_iter().partition(covered);
+        if !early.is_empty() {
+            hit("a vote leaves before it is durable");
+        }
+        self.early = late;
+        self.hold_back();
+        early.into_iter().map(|(_, message)| Effect::Broadcast(message)).collect()
+    }
+
+    /// What has not left early leaves in its place among the effects, once its records are durable.
+    fn hold_back(&mut self) {
+        self.urgent |= !self.early.is_empty();
+        for (place, message) in std::mem::take(&mut self.early).into_iter().rev() {
+            self.effects.insert(place, Effect::Broadcast(message));
+        }
     }
 
     /// What goes to one peer alone.
@@ -198,12 +255,27 @@ impl Outbox {
             self.compaction = later.compaction;
             self.records.clear();
         }
+        self.urgent |= later.urgent;
         self.records.extend(later.records);
+        let before = self.effects.len();
+        self.early.extend(later.early.into_iter().map(|(place, message)| (before + place, message)));
         self.effects.extend(later.effects);
     }
 
+    /// The effects wait until this is durable.
     pub(crate) fn record(&mut self, record: Record) {
+        self.urgent = true;
         self.records.push(record);
+    }
+
+    /// D7: durable no later than whatever is recorded after it; only what is broadcast early promises it.
+    pub(crate) fn record_in_time(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    /// D7: an own PRE-PREPARE or PREPARE, whose record is in this outbox too.
+    pub(crate) fn broadcast_early(&mut self, message: Message) {
+        self.early.push((self.effects.len(), message));
     }
 
     /// What this turn recorded so far is part of what replaces it.
@@ -222,6 +294,15 @@ impl Outbox {
 
     pub(crate) fn report(&mut self, report: Report) {
         self.effects.push(Effect::Report(report));
+    }
+}
+
+/// The statement that a PRE-PREPARE or a vote is.
+fn stated(message: &Message) -> Option<&SignedStatement> {
+    match message {
+        Message::Proposal(proposal) => Some(&proposal.pre_prepare),
+        Message::Vote(signed) => Some(signed),
+        _ => None,
     }
 }
 

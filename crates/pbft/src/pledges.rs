@@ -6,13 +6,22 @@
 //!
 //! What an auditor should find here: one digest per (view, seq, kind); no PRE-PREPARE, PREPARE or COMMIT in a view
 //! below one that was left (N10); one VIEW-CHANGE per view (V2); one ATTEST and one CHECKPOINT per seq; for an executed
-//! slot only the digest executed (N9).
+//! slot only the digest executed (N9); and after a restart no PRE-PREPARE or PREPARE that a reservation found in the log
+//! speaks of, unless the log holds that very statement (D7).
+//!
+//! Why D7 is safe. A prepared certificate of (view, seq) has the primary's PRE-PREPARE and PREPAREs of q−1 backups. Two of them
+//! for two digests would share a correct member that said two things. Within one run it remembers what it said; what
+//! it said in an earlier run and lost was covered by a reservation that was durable before it left, so that it says nothing
+//! there. A COMMIT still waits for the certificate and the body (table D), so a VIEW-CHANGE lacks nothing that was committed:
+//! PREPAREs outside of certificates play no part in it (V2, V7). In views above the reservation's it is free, and they begin
+//! with a VIEW-CHANGE or NEW-VIEW that is durable.
 
 use crate::outbox::Outbox;
 use quorate_crypto::Signer;
 use quorate_types::mutants::mutant;
 use quorate_types::{
-    Digest, Epoch, LedgerId, Record, ReplicaId, Seq, SignedStatement, Statement, StatementKind, View,
+    Digest, Epoch, LedgerId, Record, ReplicaId, Reservation, Seq, SignedStatement, Statement, StatementKind,
+    View,
 };
 use std::collections::BTreeMap;
 
@@ -32,6 +41,10 @@ pub(crate) struct Pledges<S> {
     new_view: Option<SignedStatement>,
     /// The digests of executed slots above the stable checkpoint (N9).
     executed: BTreeMap<Seq, Digest>,
+    /// The latest reservation of this run (D7).
+    reserved: Option<Reservation>,
+    /// The latest reservation of earlier runs: what it speaks of may have been said and lost (D7).
+    inherited: Option<Reservation>,
 }
 
 impl<S: Signer> Pledges<S> {
@@ -47,6 +60,8 @@ impl<S: Signer> Pledges<S> {
             view_change: None,
             new_view: None,
             executed: BTreeMap::new(),
+            reserved: None,
+            inherited: None,
         }
     }
 
@@ -66,11 +81,41 @@ impl<S: Signer> Pledges<S> {
         let signature = self.signer.sign(&statement.signed_bytes(&self.ledger, self.epoch));
         let signed = SignedStatement { epoch: self.epoch, signer: self.me, statement, signature };
         self.remember(&signed);
-        let recorded = [StatementKind::Prepare, StatementKind::Commit, StatementKind::Checkpoint];
-        if recorded.contains(&signed.statement.kind()) {
-            out.record(Record::Vote(signed.clone()));
+        match signed.statement.kind() {
+            StatementKind::Prepare => out.record_in_time(Record::Vote(signed.clone())),
+            StatementKind::Commit | StatementKind::Checkpoint => out.record(Record::Vote(signed.clone())),
+            _ => {}
         }
         signed
+    }
+
+    /// D7: from when this is durable on, PRE-PREPAREs and PREPAREs of the open view up to `up_to` may leave at once.
+    pub(crate) fn reserve(&mut self, up_to: Seq, out: &mut Outbox) {
+        let reservation = Reservation { epoch: self.epoch, view: self.view, up_to };
+        if self.reservation() < Some(reservation) {
+            self.reserved = Some(reservation);
+            out.record(Record::Reserved(reservation));
+        }
+    }
+
+    /// The latest reservation, of whichever run.
+    pub(crate) fn reservation(&self) -> Option<Reservation> {
+        self.reserved.max(self.inherited)
+    }
+
+    /// Takes back what the log says was reserved.
+    pub(crate) fn restore_reservation(&mut self, reservation: Reservation) {
+        self.inherited = self.inherited.max(Some(reservation));
+    }
+
+    /// D7: whether a PRE-PREPARE or PREPARE of this slot may have been said in an earlier run and lost.
+    pub(crate) fn abstains(&self, view: View, seq: Seq) -> bool {
+        self.inherited.is_some_and(|inherited| inherited.reaches(view, seq)) && !mutant("m54")
+    }
+
+    /// D7: whether an earlier run may have said this before it was durable, so that its lack in the log proves nothing.
+    pub(crate) fn may_lack(&self, signed: &SignedStatement) -> bool {
+        self.inherited.is_some_and(|inherited| inherited.covers(signed))
     }
 
     /// The identical statement, if it was signed before.
@@ -92,12 +137,17 @@ impl<S: Signer> Pledges<S> {
                 let open = (self.open && *view == self.view) || mutant("m14") || mutant("m27");
                 let said = self.votes.get(&(*seq, statement.kind()));
                 let executed = self.executed.get(seq);
+                let reserved = statement.kind() != StatementKind::Commit
+                    && !(statement.kind() == StatementKind::PrePrepare && mutant("m55"))
+                    && self.abstains(*view, *seq);
                 if !open {
                     Some(format!("N10: vote in view {view}, but {} is open", self.view))
                 } else if said.is_some_and(|said| said.statement.view() >= Some(*view)) {
                     Some(format!("one {:?} per view: {statement:?}", statement.kind()))
                 } else if executed.is_some_and(|executed| executed != digest) {
                     Some(format!("N9: executed another at {seq}"))
+                } else if reserved {
+                    Some(format!("D7: {:?} at {seq} may have been said and lost", statement.kind()))
                 } else {
                     None
                 }

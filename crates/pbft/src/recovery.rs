@@ -11,7 +11,7 @@ use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, Digest, Hello, HelloReply, Message, NewView, Notice, Now, Record, ReplicaId,
-    Seq, SignedStatement, Statement, StatementKind, View,
+    Seq, SignedStatement, Statement, StatementKind, Suspicion, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -129,6 +129,7 @@ impl<S: Signer> Replica<S> {
             CheckedRecord::NewView(new_view) => self.replay_new_view(&new_view),
             CheckedRecord::Base(certificate) => self.base = BaseProof::Checkpoint(certificate),
             CheckedRecord::Stable(certificate) => self.replay_stable(certificate),
+            CheckedRecord::Reserved(reservation) => self.pledges.restore_reservation(reservation),
         }
     }
 
@@ -269,6 +270,7 @@ impl<S: Signer> Replica<S> {
             nonce: hello.nonce,
             view: self.peers.highest_view.get(&from).cloned(),
             vote: self.peers.highest_vote.get(&from).cloned(),
+            commit: self.peers.highest_commit.get(&from).cloned(),
         };
         out.send(from, Message::Notice(Notice::HelloReply(Box::new(reply))));
         Verdict::Accepted
@@ -285,7 +287,7 @@ impl<S: Signer> Replica<S> {
         if reply.nonce != self.greeting.nonce || self.greeting.complete || self.learner {
             return Verdict::Ignored(Ignored::Unasked);
         }
-        let shown = || reply.view.iter().chain(&reply.vote);
+        let shown = || reply.view.iter().chain(&reply.vote).chain(&reply.commit);
         if shown().any(|signed| signed.signer != self.me()) {
             return Verdict::Ignored(Ignored::Invalid);
         }
@@ -304,7 +306,7 @@ impl<S: Signer> Replica<S> {
     }
 
     /// Amnesia is a statement of a view above the own, or a vote of this view above the stable checkpoint that the log
-    /// lacks or contradicts. Votes at or below it, or in lower views, prove nothing (F11).
+    /// lacks or contradicts and no reservation speaks of (D7). Votes at or below it, or in lower views, prove nothing (F11).
     fn has_forgotten(&self, signed: &SignedStatement) -> bool {
         if signed.epoch > self.epoch() {
             return true;
@@ -313,8 +315,11 @@ impl<S: Signer> Replica<S> {
         match signed.statement.seq() {
             None => view > self.view,
             Some(seq) => {
-                let forgotten =
-                    || (seq > self.stable.base() || mutant("m57")) && !self.pledges.holds(&signed.statement);
+                let forgotten = || {
+                    (seq > self.stable.base() || mutant("m57"))
+                        && !self.pledges.holds(&signed.statement)
+                        && !self.pledges.may_lack(signed)
+                };
                 view > self.view || (view == self.view && forgotten())
             }
         }
@@ -327,13 +332,33 @@ impl<S: Signer> Replica<S> {
         out.report(Report::HelloComplete);
         self.attest_recovered(out);
         self.say_due_checkpoints(out);
-        if self.is_primary() && self.active && !self.greeting.first_start && self.n() > 1 {
+        if self.is_primary() && self.active && !self.greeting.first_start && self.n() > 1 && !mutant("m55") {
             // V11: a restarted primary abdicates; what it had in flight is decided by its successor.
             self.start_view_change(now, self.view.next(), ViewChangeReason::Abdication, out);
             return;
         }
         self.resend_own(out);
         self.advance_all(now, out);
+        if self.active && self.is_abstaining() {
+            // One more such member, and the view may have too few that PREPARE: nobody need wait for a timer then (D7).
+            self.suspect(Suspicion::Abstention, out);
+        }
+    }
+
+    /// D7: whether the next slot is one of those in which nothing may be proposed or PREPAREd since the restart.
+    pub(crate) fn is_abstaining(&self) -> bool {
+        self.pledges.abstains(self.view, self.delivered.next())
+    }
+
+    /// D7: reserves what may be voted on from now on. With one member nothing is sent that could leave early.
+    pub(crate) fn reserve(&mut self, out: &mut Outbox) {
+        if self.active && self.can_vote() && self.n() > 1 {
+            let end = self.window_end();
+            self.pledges.reserve(end, out);
+        }
+        if self.suspicion == Some(Suspicion::Abstention) && !self.is_abstaining() {
+            self.withdraw_suspicion(out);
+        }
     }
 
     /// D2: the same bytes again, for whoever missed them before the restart.
@@ -362,9 +387,15 @@ impl<S: Signer> Replica<S> {
     /// Keeps the highest vote of each peer, for its HELLO.
     pub(crate) fn note_vote(&mut self, signed: &SignedStatement) {
         let key = |signed: &SignedStatement| (signed.epoch, signed.statement.view(), signed.statement.seq());
-        let known = self.peers.highest_vote.get(&signed.signer);
-        if signed.signer != self.me() && known.is_none_or(|known| key(known) < key(signed)) {
-            self.peers.highest_vote.insert(signed.signer, signed.clone());
+        if signed.signer == self.me() {
+            return;
+        }
+        let commit = signed.statement.kind() == StatementKind::Commit;
+        let kept = [Some(&mut self.peers.highest_vote), commit.then_some(&mut self.peers.highest_commit)];
+        for highest in kept.into_iter().flatten() {
+            if highest.get(&signed.signer).is_none_or(|known| key(known) < key(signed)) {
+                highest.insert(signed.signer, signed.clone());
+            }
         }
     }
 

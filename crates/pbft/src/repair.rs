@@ -11,7 +11,7 @@ use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq,
-    SignedStatement, SlotStatus, Statement, StatementKind, Status, View, limits,
+    SignedStatement, SlotStatus, Statement, StatementKind, Status, Suspicion, View, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,12 +30,15 @@ pub(crate) struct Peers {
     status: BTreeMap<ReplicaId, Status>,
     /// When each was last sent repairs.
     repaired: BTreeMap<ReplicaId, Monotonic>,
+    /// What each was given for its FETCHes in the interval that began then, in bytes.
+    fetched: BTreeMap<ReplicaId, (Monotonic, usize)>,
     /// When certified blocks were last sent to each without being asked for.
     supplied: BTreeMap<ReplicaId, Monotonic>,
     /// Messages of views or slots not yet reached, few for each peer (R2).
     future: BTreeMap<ReplicaId, VecDeque<CheckedMessage>>,
     /// The highest PRE-PREPARE, PREPARE or COMMIT of each, for its HELLO (D6).
     pub(crate) highest_vote: BTreeMap<ReplicaId, SignedStatement>,
+    pub(crate) highest_commit: BTreeMap<ReplicaId, SignedStatement>,
     /// The highest VIEW-CHANGE or NEW-VIEW of each, for its HELLO (D6).
     pub(crate) highest_view: BTreeMap<ReplicaId, SignedStatement>,
     pub(crate) asked_for_body: BTreeMap<Seq, Digest>,
@@ -63,6 +66,13 @@ impl Peers {
     pub(crate) fn suspects(&self, peer: ReplicaId, view: View) -> bool {
         self.status.get(&peer).is_some_and(|status| status.view == view && status.suspicion.is_some())
     }
+}
+
+/// The bytes of a NEW-VIEW with what it names, about.
+fn size_of(new_view: &NewView) -> usize {
+    let certificates = new_view.view_changes.iter().flat_map(|view_change| &view_change.prepared);
+    let signatures: usize = certificates.map(|certificate| 1 + certificate.prepares.len()).sum();
+    STATEMENT * (1 + new_view.proposals.len() + new_view.view_changes.len() + signatures)
 }
 
 impl<S: Signer> Replica<S> {
@@ -122,13 +132,17 @@ impl<S: Signer> Replica<S> {
         let tuning = &self.config.tuning;
         let next = if self.something_missing(now) { tuning.status_busy } else { tuning.status_idle };
         self.timers.set(Timer::Status, now.monotonic.plus(next));
+        // What was asked for and did not come is asked for again.
         self.peers.asked_for_body.clear();
+        self.view_changes.wanted_bodies.clear();
         self.reconsider_offers(now, out);
+        self.try_new_view(now, out);
     }
 
     /// R1: whether STATUS should be sent fast.
     pub(crate) fn something_missing(&self, now: Now) -> bool {
-        if !self.greeting.complete || !self.active || self.catching_up || self.suspicion.is_some() {
+        let suspects = self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention);
+        if !self.greeting.complete || !self.active || self.catching_up || suspects {
             return true;
         }
         let open = self.executed < self.highest_proposed()
@@ -148,7 +162,7 @@ impl<S: Signer> Replica<S> {
     ) -> Verdict {
         match notice {
             Notice::Status(status) => self.on_status(now, from, status, out),
-            Notice::Fetch(fetch) => self.on_fetch(from, &fetch, out),
+            Notice::Fetch(fetch) => self.on_fetch(now, from, &fetch, out),
             Notice::Hello(hello) => self.on_hello(from, &hello, out),
             Notice::HelloReply(reply) => self.on_hello_reply(now, from, &reply, out),
             // The host measures round trips.
@@ -364,24 +378,47 @@ impl<S: Signer> Replica<S> {
         }
     }
 
-    fn on_fetch(&mut self, from: ReplicaId, fetch: &Fetch, out: &mut Outbox) -> Verdict {
-        match fetch {
+    /// V8, V9, T1: what a peer asks for by name, within the budget of R1.
+    fn on_fetch(&mut self, now: Now, from: ReplicaId, fetch: &Fetch, out: &mut Outbox) -> Verdict {
+        let found = match fetch {
             Fetch::Body { seq, digest } => {
                 let body = self.slots.get(seq).and_then(|slot| slot.bodies.get(digest));
-                let Some(body) = body else { return Verdict::Ignored(Ignored::Unasked) };
-                out.send(from, Message::Body(body.batch().clone()));
+                body.map(|body| (body.batch().size(), Message::Body(body.batch().clone())))
             }
             Fetch::ViewChange { sender, digest } => {
-                let Some(whole) = self.new_view_naming(*sender, digest) else {
-                    return Verdict::Ignored(Ignored::Unasked);
-                };
-                out.send(from, Message::NewView(whole));
+                let whole = self.new_view_naming(*sender, digest);
+                whole.map(|whole| (size_of(&whole), Message::NewView(whole)))
             }
             Fetch::Blocks { from: first } => {
+                if !self.may_give(now, from, limits::FETCH_BYTES) {
+                    return Verdict::Ignored(Ignored::OverBudget);
+                }
                 out.push(Effect::SupplyBlocks { to: from, from: *first });
+                return Verdict::Accepted;
             }
+        };
+        let Some((bytes, message)) = found else { return Verdict::Ignored(Ignored::Unasked) };
+        if !self.may_give(now, from, bytes) {
+            return Verdict::Ignored(Ignored::OverBudget);
         }
+        out.send(from, message);
         Verdict::Accepted
+    }
+
+    /// R1: a small question may have a large answer, so that answers to one peer are bounded, whatever it asks. At least one of
+    /// each interval is given.
+    fn may_give(&mut self, now: Now, to: ReplicaId, bytes: usize) -> bool {
+        const INTERVAL: Duration = Duration::from_millis(100);
+        let given = self.peers.fetched.entry(to).or_insert((now.monotonic, 0));
+        if now.monotonic.since(given.0) >= INTERVAL {
+            *given = (now.monotonic, 0);
+        }
+        if given.1 >= self.config.tuning.repair_bytes && !mutant("m44") {
+            hit("a FETCH is over budget");
+            return false;
+        }
+        given.1 = given.1.saturating_add(bytes);
+        true
     }
 
     fn new_view_naming(&self, sender: ReplicaId, digest: &Digest) -> Option<Arc<NewView>> {

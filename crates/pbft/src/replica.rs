@@ -1,5 +1,6 @@
 //! The replica: its state, and one match on the input. What each input means stands in the file of its clause.
 
+use crate::batching::Gathering;
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::custody::Custody;
@@ -47,6 +48,7 @@ pub struct Replica<S> {
     pub(crate) obligation: Option<quorate_types::LedgerTime>,
     /// The next sequence number to propose when primary.
     pub(crate) next_proposal: Seq,
+    pub(crate) gathering: Gathering,
     pub(crate) custody: Custody,
     pub(crate) attestations: Attestations,
     pub(crate) checkpoints: Checkpoints,
@@ -131,6 +133,7 @@ impl<S: Signer> Replica<S> {
             headers: BTreeMap::new(),
             obligation: None,
             next_proposal: Seq::new(1),
+            gathering: Gathering::default(),
             custody: Custody::default(),
             attestations: Attestations::default(),
             checkpoints: Checkpoints::default(),
@@ -234,7 +237,8 @@ impl<S: Signer> Replica<S> {
         if transactions.is_empty() {
             return;
         }
-        if !self.active || self.suspicion.is_some() {
+        let suspects = self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention);
+        if !self.active || suspects {
             out.broadcast(Message::Forward(transactions));
         } else if self.primary() != self.me() {
             out.send(self.primary(), Message::Forward(transactions));
@@ -274,6 +278,7 @@ impl<S: Signer> Replica<S> {
                 Timer::Hello => self.on_hello_timer(now, out),
                 Timer::Tick => self.on_tick(now, out),
                 Timer::Fetch => self.on_fetch_timer(now, out),
+                Timer::Gather => self.gathering.over = true,
             }
         }
         Verdict::Accepted
@@ -298,6 +303,7 @@ impl<S: Signer> Replica<S> {
         }
         self.deliver(out);
         self.update_stable(out);
+        self.reserve(out);
         self.propose(now, out);
         self.deliver(out);
         self.catch_up(now, out);

@@ -24,7 +24,12 @@ impl<S: Signer> Replica<S> {
 
     /// V1: progress for the oldest request withdraws what was no proof.
     pub(crate) fn withdraw_suspicion(&mut self, out: &mut Outbox) {
-        if self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Misbehaviour) {
+        let lasts = |suspicion| match suspicion {
+            Suspicion::Misbehaviour => true,
+            Suspicion::Abstention => self.is_abstaining(),
+            Suspicion::RequestTimeout | Suspicion::Silence | Suspicion::BadTime => false,
+        };
+        if self.suspicion.is_some_and(|suspicion| !lasts(suspicion)) {
             self.suspicion = None;
             hit("a suspicion is withdrawn");
             out.report(Report::SuspicionWithdrawn { view: self.view });

@@ -10,8 +10,8 @@ use quorate_crypto::{
 };
 use quorate_types::{
     Block, BlockCertificate, CertifiedBlock, Digest, Epoch, Header, LedgerId, LedgerTime, Member, Members,
-    Message, Monotonic, Now, Number, Parameters, PublicKey, Record, ReplicaId, Seq, SessionId, Signature,
-    SignedStatement, SignedTransaction, Statement, Transaction, Wall,
+    Message, Monotonic, Now, Number, Parameters, PublicKey, Record, ReplicaId, Reservation, Seq, SessionId,
+    Signature, SignedStatement, SignedTransaction, Statement, Transaction, Wall,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -125,6 +125,8 @@ pub(crate) struct Node {
     pub(crate) certificates: BTreeMap<Seq, BlockCertificate>,
     pub(crate) reports: Vec<Report>,
     starts: u8,
+    /// What became durable of reservations in this run (D7).
+    reserved: Option<Reservation>,
 }
 
 pub(crate) struct Cluster {
@@ -156,6 +158,7 @@ impl Cluster {
             certificates: BTreeMap::new(),
             reports: Vec::new(),
             starts: 0,
+            reserved: None,
         };
         let now = Now { monotonic: Monotonic(1_000_000), wall: Wall(1_000_000) };
         let mut cluster = Self {
@@ -176,6 +179,7 @@ impl Cluster {
     pub(crate) fn start(&mut self, member: u16) {
         let node = &mut self.nodes[usize::from(member)];
         node.starts += 1;
+        node.reserved = None;
         let config = Config {
             me: id(member),
             members: self.members.clone(),
@@ -223,12 +227,12 @@ impl Cluster {
         verdict
     }
 
-    fn release(&mut self, member: u16, out: Outbox) {
-        let effects = match release(&mut self.nodes[usize::from(member)].log, vec![out]) {
-            Ok(effects) => effects,
-            Err(never) => match never {},
-        };
-        for effect in effects {
+    fn release(&mut self, member: u16, mut out: Outbox) {
+        let node = &mut self.nodes[usize::from(member)];
+        let early = out.leave_early(node.reserved);
+        let Ok(released) = release(&mut node.log, vec![out]);
+        node.reserved = node.reserved.max(released.reserved);
+        for effect in early.into_iter().chain(released.effects) {
             self.apply(member, effect);
         }
     }

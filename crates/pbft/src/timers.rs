@@ -19,11 +19,21 @@ pub(crate) enum Timer {
     Tick,
     /// The next FETCH of blocks (T1).
     Fetch,
+    /// What gathers for the next batch has gathered long enough (N1).
+    Gather,
 }
 
 impl Timer {
-    const ALL: [Timer; 7] =
-        [Self::Request, Self::NewView, Self::Status, Self::Forward, Self::Hello, Self::Tick, Self::Fetch];
+    const ALL: [Timer; 8] = [
+        Self::Request,
+        Self::NewView,
+        Self::Status,
+        Self::Forward,
+        Self::Hello,
+        Self::Tick,
+        Self::Fetch,
+        Self::Gather,
+    ];
 }
 
 /// One optional deadline for each timer.

@@ -513,6 +513,7 @@ impl<S: Signer> Replica<S> {
         if (!slot.holds_body(&digest) && !mutant("m29"))
             || said.is_some_and(|vote| vote.statement.view() == Some(view))
             || self.decided_another(seq, &digest)
+            || self.pledges.abstains(view, seq)
         {
             return;
         }

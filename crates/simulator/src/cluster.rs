@@ -18,7 +18,7 @@ pub use faults::DiskFault;
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verified, verify_one};
 use quorate_engine::{Answer, Event, Turn, dispatch};
-use quorate_pbft::{Outbox, ReplicaStatus, Report, release};
+use quorate_pbft::{Outbox, Released, ReplicaStatus, Report, release};
 use quorate_types::{Genesis, Members, Message, Notice, Now, ReplicaId, SignedTransaction};
 pub use setup::Setup;
 use std::cell::OnceCell;
@@ -323,7 +323,11 @@ impl Cluster {
         }
     }
 
-    fn enqueue(&mut self, member: ReplicaId, outbox: Outbox) {
+    fn enqueue(&mut self, member: ReplicaId, mut outbox: Outbox) {
+        let Some(process) = &self.nodes[member.index()].process else { return };
+        for effect in outbox.leave_early(process.reserved) {
+            self.perform(member, dispatch(effect));
+        }
         if outbox.is_empty() {
             return;
         }
@@ -367,10 +371,11 @@ impl Cluster {
         for new_view in node.promised.take_new_views() {
             self.checkers.accepted(member, &new_view);
         }
-        let Ok(effects) = released else {
+        let Ok(Released { effects, reserved }) = released else {
             // D3: the process ends, and nothing that waited leaves.
             return self.crash(member);
         };
+        process.reserved = process.reserved.max(reserved);
         if crash == Some(CrashPoint::BeforeSync) {
             return self.crash(member);
         }

@@ -56,6 +56,8 @@ pub struct Draw {
     pub dead: Vec<ReplicaId>,
     /// Bytes that one STATUS may cause to be sent (R1): sometimes so few that repair takes many rounds.
     pub repair_bytes: usize,
+    /// How many requests are worth a second block under way.
+    pub gather_requests: usize,
     /// Clients go on while the cluster heals: what waited before must be answered all the same.
     pub keeps_on: bool,
     /// How long messages take in the healing phase, about, in microseconds: often too long for the first timeout (V6).
@@ -67,6 +69,11 @@ pub struct Draw {
     pub beyond_budget: bool,
     /// Nothing goes wrong.
     pub calm: bool,
+}
+
+/// From a stream of its own: whatever else a seed draws stays as it was before this was drawn.
+fn gather_requests(seed: u64) -> usize {
+    Random::new(seed ^ 0x6A_7E12).pick(&[0, 0, 1, 4, 32])
 }
 
 /// A thing of a class of faults that is on in so many of a thousand seeds.
@@ -94,7 +101,7 @@ impl Draw {
         let f = usize::from((n - 1) / 3);
         let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
         if random.permille(20) {
-            return Self::calm(random, n);
+            return Self { gather_requests: gather_requests(seed), ..Self::calm(random, n) };
         }
         let beyond_budget = random.permille(20);
         let parameters = parameters(random);
@@ -124,6 +131,7 @@ impl Draw {
             dead,
             beyond_budget,
             repair_bytes: random.pick(&[2_000, 20_000, 4 << 20, 4 << 20]),
+            gather_requests: gather_requests(seed),
             keeps_on: random.permille(300),
             calm: false,
         };
@@ -172,6 +180,7 @@ impl Draw {
             dead: Vec::new(),
             beyond_budget: false,
             repair_bytes: 4 << 20,
+            gather_requests: 0,
             keeps_on: false,
             calm: true,
         }

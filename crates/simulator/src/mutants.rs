@@ -48,6 +48,8 @@ pub const MUTANTS: &[Mutant] = &[
     ("m50", "a void inclusion is shown as an outcome"),
     ("m52", "a NEW-VIEW resets the timeout"),
     ("m53", "NEW-VIEW without holding a body"),
+    ("m54", "PREPARE again after a restart, whatever was reserved"),
+    ("m55", "a restarted primary stays primary, whatever was reserved"),
     ("m57", "amnesia is inferred from votes at or below stable"),
     ("m58", "a verification is remembered without the signature"),
 ];

@@ -7,7 +7,7 @@ use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
 use quorate_storage::recovery::{recover, replay};
 use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk};
-use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Wall};
+use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Reservation, Wall};
 use std::collections::VecDeque;
 
 /// Small segments, so that simulations cross their boundaries.
@@ -61,6 +61,8 @@ pub(crate) struct Process {
     /// Turns that wait for the log.
     pub(crate) outboxes: VecDeque<Outbox>,
     pub(crate) sync_due: bool,
+    /// The latest reservation that became durable (D7).
+    pub(crate) reserved: Option<Reservation>,
     pub(crate) deadline: Option<u64>,
 }
 
@@ -153,6 +155,7 @@ impl Node {
             machine,
             outboxes: VecDeque::new(),
             sync_due: false,
+            reserved: None,
             deadline: None,
         });
         Ok(turn.outbox)

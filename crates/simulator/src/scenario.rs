@@ -149,6 +149,7 @@ impl Runner {
         }
         let mut cluster = Cluster::new(&setup, Network::Manual(std::collections::VecDeque::new()), 1);
         cluster.set_durability_checks(1_000);
+        cluster.set_gather_requests(option(options, "gather").map_or(Ok(0), number)?);
         for id in ReplicaId::all(setup.n) {
             cluster.start(id);
         }

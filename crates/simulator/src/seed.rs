@@ -125,6 +125,7 @@ impl<'d> Run<'d> {
             cluster.checkers.expect_too_many_faults();
         }
         cluster.set_repair_bytes(draw.repair_bytes);
+        cluster.set_gather_requests(draw.gather_requests);
         for (at, member) in ReplicaId::all(draw.n).enumerate() {
             let skew = i64::try_from(cluster.random.below(400)).unwrap_or(0) - 200;
             cluster.set_clock(member, skew);

@@ -60,6 +60,8 @@ const MUTANTS: &[(&str, Test)] = &[
     ("m30", || scenario_holds("f12-new-view-above-executed")),
     ("m32", || scenario_holds("k1-k3-checkpoints")),
     ("m46", || scenario_holds("f10-new-view-timer")),
+    ("m54", || scenario_holds("d7-abstention")),
+    ("m55", || scenario_holds("d7-abdication")),
     ("m52", || scenario_holds("f16-v6-timeouts-double-and-stay")),
 ];
 

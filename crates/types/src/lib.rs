@@ -37,7 +37,7 @@ pub use message::{
 pub use notice::{Fetch, Hello, HelloReply, Notice, SlotStatus, Status, Suspicion};
 pub use operation::{Operation, OperationOutput, Operations};
 pub use quorum::{QuorumError, Quorums};
-pub use record::Record;
+pub use record::{Record, Reservation};
 pub use result::{FailReason, TransactionResult, VoidReason};
 pub use state::{NumberState, SessionLeaf, StateKey, TopicLeaf};
 pub use statement::{SignedStatement, Statement, StatementKind};

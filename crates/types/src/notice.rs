@@ -59,6 +59,8 @@ pub enum Suspicion {
     Misbehaviour,
     /// Proposals lag behind the clock by more than 2·skew (N2), or more than one empty batch per tick (K6).
     BadTime,
+    /// The replica started anew in this view and may not PREPARE what it might have PREPAREd before (D7).
+    Abstention,
 }
 
 /// What is held of one slot in the sender's current view.
@@ -103,4 +105,6 @@ pub struct HelloReply {
     pub view: Option<SignedStatement>,
     /// Your PRE-PREPARE, PREPARE or COMMIT of the highest (epoch, view, seq).
     pub vote: Option<SignedStatement>,
+    /// Your COMMIT of the highest (epoch, view, seq): no reservation speaks of it (D7).
+    pub commit: Option<SignedStatement>,
 }

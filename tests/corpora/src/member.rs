@@ -10,8 +10,8 @@ use quorate_storage::recovery::{recover, replay};
 use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StoredBlock};
 use quorate_types::{
     Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number, Operation,
-    Operations, Parameters, Record, RegistryMode, ReplicaId, Seq, SessionId, SignedTransaction, Transaction,
-    Wall, limits,
+    Operations, Parameters, Record, RegistryMode, ReplicaId, Reservation, Seq, SessionId, SignedTransaction,
+    Transaction, Wall, limits,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -120,6 +120,8 @@ pub(crate) struct Member {
     /// What it sent, with the receiver if there is only one.
     pub(crate) sent: VecDeque<(Option<ReplicaId>, Message)>,
     cache: Cache,
+    /// The latest reservation that became durable (D7).
+    reserved: Option<Reservation>,
 }
 
 /// The beginning of time, on both clocks.
@@ -154,7 +156,8 @@ impl Member {
         let config = HostConfig { config, state: machine.snapshot().clone() };
         let (host, turn) = Host::start(config, FakeSigner::member(me.get()), recovered, now);
         let (work, sent, cache) = (VecDeque::new(), VecDeque::new(), Cache::new(1 << 10));
-        let mut member = Self { me, disks, host, blocks, machine, log, now, work, sent, cache };
+        let reserved = None;
+        let mut member = Self { me, disks, host, blocks, machine, log, now, work, sent, cache, reserved };
         member.release(turn);
         Ok(member)
     }
@@ -185,8 +188,12 @@ impl Member {
     }
 
     fn release(&mut self, turn: quorate_engine::Turn) {
-        let effects = release(&mut self.log, vec![turn.outbox]).expect("the disk works");
-        for action in turn.actions.into_iter().chain(effects.into_iter().map(dispatch)) {
+        let quorate_engine::Turn { mut outbox, actions, .. } = turn;
+        let early = outbox.leave_early(self.reserved);
+        let released = release(&mut self.log, vec![outbox]).expect("the disk works");
+        self.reserved = self.reserved.max(released.reserved);
+        let effects = early.into_iter().chain(released.effects);
+        for action in actions.into_iter().chain(effects.map(dispatch)) {
             self.perform(action);
         }
     }

@@ -12,8 +12,8 @@ use quorate_pbft::{
 };
 use quorate_types::{
     Batch, Digest, Epoch, Header, HelloReply, LedgerTime, Members, Message, Monotonic, NewView, Notice, Now,
-    Parameters, Record, ReplicaId, Seq, SignedStatement, Statement, StatementKind, Status, Suspicion, View,
-    Wall,
+    Parameters, Record, ReplicaId, Reservation, Seq, SignedStatement, Statement, StatementKind, Status,
+    Suspicion, View, Wall,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -171,6 +171,8 @@ pub(crate) struct Node {
     crashes: u8,
     /// The NEW-VIEW that this turn recorded, whole.
     recorded_new_view: Option<Arc<NewView>>,
+    /// What became durable of reservations in this run (D7).
+    reserved: Option<Reservation>,
 }
 
 impl Node {
@@ -197,6 +199,7 @@ impl Node {
             expiries: 0,
             crashes: 0,
             recorded_new_view: None,
+            reserved: None,
         };
         node.release(world, out);
         node.condemn_liar(world);
@@ -338,18 +341,17 @@ impl Node {
     }
 
     /// Makes the records durable, then does what the core wants done. Returns how many records there were.
-    fn release(&mut self, world: &mut World, out: Outbox) -> usize {
+    fn release(&mut self, world: &mut World, mut out: Outbox) -> usize {
+        let early = out.leave_early(self.reserved);
         let mut scratch = Disk::default();
         let mut log = Writing { disk: self.disk.as_mut().unwrap_or(&mut scratch), written: Vec::new() };
-        let effects = match release(&mut log, vec![out]) {
-            Ok(effects) => effects,
-            Err(never) => match never {},
-        };
+        let Ok(released) = release(&mut log, vec![out]);
         let written = log.written;
+        self.reserved = self.reserved.max(released.reserved);
         for record in &written {
             self.note_record(record);
         }
-        for effect in effects {
+        for effect in early.into_iter().chain(released.effects) {
             match effect {
                 Effect::Broadcast(message) | Effect::Send { message, .. } => self.send(world, message),
                 Effect::Execute { seq, batch } => self.execute(world, seq, batch.as_deref()),
@@ -488,25 +490,33 @@ impl Node {
         self.turn(world, Input::Executed(execution));
     }
 
-    /// The first turn of a stimulus ends in death: its records are on disk in part, its effects are not done.
-    fn die_in(&mut self, world: &World, turn: Turn, kept: usize) {
+    /// The first turn of a stimulus ends in death: its records are on disk in part, its effects are not done but for those that
+    /// left early (D7).
+    fn die_in(&mut self, world: &mut World, turn: Turn, kept: usize) {
         let inputs = self.inputs(world, turn);
         let mut out = Outbox::new();
         for input in inputs {
             let _ = self.replica.handle(now(self.me, self.expiries), input, &mut out);
+        }
+        for effect in out.leave_early(self.reserved) {
+            if let Effect::Broadcast(message) = effect {
+                self.send(world, message);
+            }
         }
         let mut whole = self.disk.clone().unwrap_or_default();
         let mut log = Writing { disk: &mut whole, written: Vec::new() };
         let Ok(_) = release(&mut log, vec![out]);
         let written = log.written;
         if let Some(disk) = &mut self.disk {
-            disk.unsynced.clear();
+            let earlier = std::mem::take(&mut disk.unsynced);
+            disk.durable.extend(earlier.into_iter().filter(|_| kept > 0));
             disk.durable.extend(written.into_iter().take(kept));
         }
     }
 
     fn crash(&mut self, world: &mut World, crash: Crash) {
         self.crashes += 1;
+        self.reserved = None;
         if let Some(disk) = &mut self.disk {
             disk.unsynced.clear();
         }
@@ -551,7 +561,12 @@ impl Node {
             let highest = said.iter().max_by_key(place).filter(|_| peers_know)?;
             Some(sign(self.me, (*highest).clone()))
         };
-        let reply = HelloReply { nonce: [self.crashes; 32], view: highest(&views), vote: highest(&votes) };
+        let reply = HelloReply {
+            nonce: [self.crashes; 32],
+            view: highest(&views),
+            vote: highest(&votes),
+            commit: None,
+        };
         let message = world.verified(Message::Notice(Notice::HelloReply(Box::new(reply))));
         let me = self.me;
         for from in ReplicaId::all(N).filter(|other| *other != me).take(2) {

@@ -39,3 +39,8 @@ fn m14_a_vote_after_the_own_view_change() {
 fn m28_a_new_view_is_believed() {
     killed("m28", "2 views, liar 1 opens the second, no decisions, begun", "S9 committed stands in NEW-VIEW");
 }
+
+#[test]
+fn m54_a_lost_prepare_may_be_contradicted() {
+    killed("m54", "1 view, crash 1", "D what is sent is durable");
+}

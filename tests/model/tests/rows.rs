@@ -22,7 +22,7 @@ fn one_view_two_slots() {
 
 #[test]
 fn one_view_and_a_crash() {
-    explored("1 view, crash 1", 2_987, 5);
+    explored("1 view, crash 1", 2_753, 5);
 }
 
 #[test]
@@ -32,5 +32,5 @@ fn one_view_and_a_lying_primary() {
 
 #[test]
 fn one_view_a_lying_primary_and_a_crash() {
-    explored("1 view, liar 0, crash 1, no decisions", 6_026, 3);
+    explored("1 view, liar 0, crash 1, no decisions", 5_486, 4);
 }

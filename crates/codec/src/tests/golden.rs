@@ -2,7 +2,9 @@
 //! QUORATE_REWRITE=1 it is written anew.
 
 use super::*;
-use quorate_types::{CommitCertificate, Fetch, Hello, HelloReply, SlotStatus, Status, Suspicion};
+use quorate_types::{
+    CommitCertificate, Fetch, Hello, HelloReply, Reservation, SlotStatus, Status, Suspicion,
+};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write;
 
@@ -121,7 +123,12 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("hello", Notice::Hello(Hello { nonce: [1; 32] })),
         (
             "hello-reply",
-            Notice::HelloReply(Box::new(HelloReply { nonce: [1; 32], view: None, vote: Some(vote()) })),
+            Notice::HelloReply(Box::new(HelloReply {
+                nonce: [1; 32],
+                view: None,
+                vote: Some(vote()),
+                commit: Some(vote()),
+            })),
         ),
     ];
     let mut messages = vec![
@@ -162,6 +169,10 @@ fn records() -> Vec<(&'static str, Record)> {
         ("record-new-view", Record::NewView(new_view())),
         ("record-base", Record::Base(block_certificate(3))),
         ("record-stable", Record::Stable(block_certificate(3))),
+        (
+            "record-reserved",
+            Record::Reserved(Reservation { epoch: Epoch::ZERO, view: View::new(3), up_to: Seq::new(256) }),
+        ),
     ]
 }
 

@@ -70,3 +70,20 @@ fn pings_are_rare_unless_the_primary_is_quiet_while_requests_wait() {
     assert_eq!(pinged(&mut links, 4_000, Some(PRIMARY)), [other]);
     assert_eq!((links.count_connected(), links.rtt(PRIMARY)), (1, None));
 }
+
+#[test]
+fn v1_a_round_trip_longer_than_many_pings_is_measured() {
+    let mut links = Links::default();
+    links.connected(PRIMARY, true, at(0));
+    // Five seconds of PINGs, each 25 ms after the one before: far more than are remembered.
+    let mut numbers = Vec::new();
+    for now in (0..5_000).step_by(25) {
+        for (_, ping) in links.pings(at(now), Some(PRIMARY)) {
+            let Message::Notice(Notice::Ping { number }) = ping else { panic!("a PING") };
+            numbers.push(number);
+        }
+    }
+    assert!(numbers.len() > 2 * UNANSWERED);
+    links.pong(PRIMARY, numbers[0], at(5_000));
+    assert_eq!(links.rtt(PRIMARY), Some(Duration::from_secs(5)));
+}

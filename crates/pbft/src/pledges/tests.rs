@@ -1,5 +1,5 @@
 use super::*;
-use crate::outbox::release;
+use crate::outbox::{Released, release};
 use crate::testing::{TestKey, TestLog, key};
 
 fn pledges() -> Pledges<TestKey> {
@@ -25,8 +25,8 @@ fn d2_the_same_statement_is_the_same_bytes_and_recorded_once() {
     let first = pledges.pledge(prepare(0, 1, 1), &mut out);
     let again = pledges.pledge(prepare(0, 1, 1), &mut out);
     assert_eq!(first, again);
-    assert_eq!(release(&mut log, vec![out]), Ok(Vec::new()));
-    assert_eq!(log.durable, [Record::Vote(first)]);
+    assert_eq!(release(&mut log, vec![out]), Ok(Released::default()));
+    assert_eq!(log.unsynced, [Record::Vote(first)]);
     assert!(pledges.holds(&prepare(0, 1, 1)) && !pledges.holds(&prepare(0, 1, 2)));
 }
 

@@ -51,6 +51,7 @@ fn body_of(
         Record::Proposal(proposal) => is_it(&proposal.batch),
         Record::Body(batch) => is_it(batch),
         Record::Block(block) => block.block.header.batch_digest == digest,
+        Record::Reserved(reservation) => reservation.covers(signed),
         // What q members have a durable state of comes as blocks (V7, T1).
         other => proven(other).max(stable(other)) >= Some(seq.get()),
     });
@@ -122,6 +123,9 @@ fn kind(record: &Record) -> String {
         Record::NewView(new_view) => format!("new-view({})", new_view.view()),
         Record::Base(certificate) => format!("base({})", certificate.height),
         Record::Stable(certificate) => format!("stable({})", certificate.height),
+        Record::Reserved(reservation) => {
+            format!("reserved({}, view {})", reservation.up_to, reservation.view)
+        }
     }
 }
 
@@ -136,6 +140,8 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
         return true;
     }
     match (&signed.statement, record) {
+        // It may leave before it is durable (D7).
+        (_, Record::Reserved(reservation)) => reservation.covers(signed),
         (Statement::PrePrepare { .. }, Record::Proposal(proposal)) => proposal.pre_prepare == *signed,
         // A primary's proposals of O stand in its NEW-VIEW.
         (Statement::PrePrepare { view, .. }, Record::NewView(new_view)) => new_view.view() == *view,

@@ -70,6 +70,13 @@ impl Cluster {
         }
     }
 
+    /// How many requests are worth a second block under way (N1); for members that are not up.
+    pub fn set_gather_requests(&mut self, requests: usize) {
+        for node in &mut self.nodes {
+            node.tuning.gather_requests = requests;
+        }
+    }
+
     /// Stops a member's process for so many microseconds; what is meant for it waits.
     pub fn pause(&mut self, member: ReplicaId, micros: u64) {
         let until = self.now + micros;

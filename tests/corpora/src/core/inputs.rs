@@ -12,8 +12,8 @@ use quorate_pbft::ReplicaStatus;
 use quorate_types::{
     BaseProof, Batch, Block, BlockCertificate, CertificateKind, CertifiedBlock, CommitCertificate, Digest,
     Epoch, Fetch, Header, Hello, HelloReply, LedgerTime, Message, NewView, Notice, PreparedCertificate,
-    Proposal, ReplicaId, Seq, Signature, SignedStatement, SlotStatus, Statement, Status, Suspicion, View,
-    ViewChange,
+    Proposal, ReplicaId, Seq, Signature, SignedStatement, SlotStatus, Statement, StatementKind, Status,
+    Suspicion, View, ViewChange,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -72,7 +72,7 @@ fn digest_of(batch: &Arc<Batch>) -> Digest {
 
 /// The HELLO replies of peers that hold nothing.
 pub(super) fn greetings(me: ReplicaId, nonce: u8) -> Vec<Sent> {
-    let reply = HelloReply { nonce: [nonce; 32], view: None, vote: None };
+    let reply = HelloReply { nonce: [nonce; 32], view: None, vote: None, commit: None };
     let greeting = Message::Notice(Notice::HelloReply(Box::new(reply)));
     ReplicaId::all(4).filter(|peer| *peer != me).map(|peer| (peer, greeting.clone())).collect()
 }
@@ -461,11 +461,12 @@ impl World<'_> {
                     let some: Vec<_> = own.iter().filter(of_kind).collect();
                     (!some.is_empty() && cursor.flag()).then(|| (**cursor.one_of(&some)).clone())
                 };
-                let (view, vote) = (pick(true), pick(false));
+                let (view, vote, commit) = (pick(true), pick(false), pick(false));
+                let commit = commit.filter(|signed| signed.statement.kind() == StatementKind::Commit);
                 if cursor.flag() {
                     Notice::Hello(Hello { nonce })
                 } else {
-                    Notice::HelloReply(Box::new(HelloReply { nonce, view, vote }))
+                    Notice::HelloReply(Box::new(HelloReply { nonce, view, vote, commit }))
                 }
             }
         }
