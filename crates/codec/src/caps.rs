@@ -114,12 +114,10 @@ impl Caps {
     fn notice(&self, notice: &Notice) -> bool {
         match notice {
             Notice::Status(status) => status.slots.len() <= limits::STATUS_SLOTS,
-            Notice::HelloReply(reply) => reply
-                .view
-                .iter()
-                .chain(&reply.vote)
-                .chain(&reply.commit)
-                .all(|signed| self.statement(&signed.statement)),
+            Notice::HelloReply(reply) => {
+                let mut shown = reply.view.iter().chain(&reply.vote).chain(&reply.commits);
+                reply.commits.len() <= self.window && shown.all(|signed| self.statement(&signed.statement))
+            }
             Notice::Ping { .. } | Notice::Pong { .. } | Notice::Fetch(_) | Notice::Hello(_) => true,
         }
     }

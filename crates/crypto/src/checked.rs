@@ -388,10 +388,10 @@ impl Claims<'_> {
             let votes = [StatementKind::PrePrepare, StatementKind::Prepare, StatementKind::Commit];
             self.statement_of(signed, &votes)?;
         }
-        if let Some(signed) = &reply.commit {
-            self.statement_of(signed, &[StatementKind::Commit])?;
+        if reply.commits.len() as u64 > limits::MAX_WINDOW {
+            return Err(Malformed::BadList);
         }
-        Ok(())
+        reply.commits.iter().try_for_each(|signed| self.statement_of(signed, &[StatementKind::Commit]))
     }
 }
 

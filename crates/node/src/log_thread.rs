@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use quorate_engine::dispatch;
 use quorate_pbft::{Log, Outbox, Released, release};
 use quorate_storage::SegmentedLog;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After how long without a turn the log claims what it synced.
 const IDLE: Duration = Duration::from_millis(500);
@@ -16,6 +16,8 @@ const MOST: usize = 1_024;
 
 /// Runs until the core thread lets go of its end. A failed write or sync ends the process (D3).
 pub(crate) fn run(mut log: SegmentedLog<LogDisk>, turns: &Receiver<Outbox>, outward: &Outward) {
+    // When all that is recorded was last synced.
+    let mut settled = Instant::now();
     loop {
         match turns.recv_timeout(IDLE) {
             Ok(first) => {
@@ -23,6 +25,7 @@ pub(crate) fn run(mut log: SegmentedLog<LogDisk>, turns: &Receiver<Outbox>, outw
                 outboxes.extend(turns.try_iter().take(MOST - 1));
                 if outboxes.iter().any(Outbox::needs_sync) {
                     outward.shared.metrics.flushed(outboxes.len());
+                    settled = Instant::now();
                 }
                 match release(&mut log, outboxes) {
                     Ok(Released { effects, reserved }) => {
@@ -33,8 +36,15 @@ pub(crate) fn run(mut log: SegmentedLog<LogDisk>, turns: &Receiver<Outbox>, outw
                     }
                     Err(error) => disk_failed("log", &error),
                 }
+                if settled.elapsed() > IDLE {
+                    settled = Instant::now();
+                    claim(&mut log);
+                }
             }
-            Err(RecvTimeoutError::Timeout) => claim(&mut log),
+            Err(RecvTimeoutError::Timeout) => {
+                settled = Instant::now();
+                claim(&mut log);
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 claim(&mut log);
                 return;

@@ -153,7 +153,6 @@ impl<S: Signer> Replica<S> {
         let Some(body) = self.slots.get(&seq).and_then(|slot| slot.bodies.get(&digest)).cloned() else {
             return;
         };
-        self.note_empty_batch(now, &body, out);
         if seq > self.executed {
             for transaction in body.hashed_transactions() {
                 self.custody.adopt(transaction, seq, now.monotonic);
@@ -163,6 +162,7 @@ impl<S: Signer> Replica<S> {
             hit("a restarted replica abstains");
             return;
         }
+        self.note_empty_batch(now, &body, out);
         self.record_proposal(seq, digest, &body, out);
         self.vote(Statement::Prepare { view: self.view, seq, digest }, out);
     }

@@ -98,6 +98,12 @@ impl<S: Signer> Pledges<S> {
         }
     }
 
+    /// Up to which slot of the present view something is reserved.
+    pub(crate) fn reserved_to(&self) -> Seq {
+        let of_this_view = self.reservation().filter(|reservation| reservation.view == self.view);
+        of_this_view.map_or(Seq::ZERO, |reservation| reservation.up_to)
+    }
+
     /// The latest reservation, of whichever run.
     pub(crate) fn reservation(&self) -> Option<Reservation> {
         self.reserved.max(self.inherited)

@@ -270,10 +270,28 @@ impl<S: Signer> Replica<S> {
             nonce: hello.nonce,
             view: self.peers.highest_view.get(&from).cloned(),
             vote: self.peers.highest_vote.get(&from).cloned(),
-            commit: self.peers.highest_commit.get(&from).cloned(),
+            commits: self.commits_of(from),
         };
         out.send(from, Message::Notice(Notice::HelloReply(Box::new(reply))));
         Verdict::Accepted
+    }
+
+    /// A peer's COMMITs in the slots held here, the last window of them (D7).
+    fn commits_of(&self, peer: ReplicaId) -> Vec<SignedStatement> {
+        let window = usize::try_from(self.config.parameters.window).unwrap_or(usize::MAX);
+        let epoch = self.epoch();
+        let held = self.slots.iter().filter_map(|(seq, slot)| Some((*seq, slot.commits.get(&peer)?)));
+        let statement = |view, seq, digest| Statement::Commit { view, seq, digest };
+        let mut commits: Vec<SignedStatement> = held
+            .map(|(seq, vote)| SignedStatement {
+                epoch,
+                signer: peer,
+                statement: statement(vote.view, seq, vote.digest),
+                signature: vote.signature,
+            })
+            .collect();
+        commits.drain(..commits.len().saturating_sub(window));
+        commits
     }
 
     /// D6: checks what a peer holds of the own statements against the log.
@@ -287,7 +305,7 @@ impl<S: Signer> Replica<S> {
         if reply.nonce != self.greeting.nonce || self.greeting.complete || self.learner {
             return Verdict::Ignored(Ignored::Unasked);
         }
-        let shown = || reply.view.iter().chain(&reply.vote).chain(&reply.commit);
+        let shown = || reply.view.iter().chain(&reply.vote).chain(&reply.commits);
         if shown().any(|signed| signed.signer != self.me()) {
             return Verdict::Ignored(Ignored::Invalid);
         }
@@ -339,25 +357,29 @@ impl<S: Signer> Replica<S> {
         }
         self.resend_own(out);
         self.advance_all(now, out);
-        if self.active && self.is_abstaining() {
-            // One more such member, and the view may have too few that PREPARE: nobody need wait for a timer then (D7).
-            self.suspect(Suspicion::Abstention, out);
-        }
     }
 
     /// D7: whether the next slot is one of those in which nothing may be proposed or PREPAREd since the restart.
     pub(crate) fn is_abstaining(&self) -> bool {
-        self.pledges.abstains(self.view, self.delivered.next())
+        self.pledges.abstains(self.view, self.delivered.max(self.base.base()).next())
     }
 
-    /// D7: reserves what may be voted on from now on. With one member nothing is sent that could leave early.
+    /// D7: reserves what may be voted on next, well before it is used up. What is reserved is what a restart may have to abstain
+    /// from, so that it is no whole window. With one member nothing is sent that could leave early.
     pub(crate) fn reserve(&mut self, out: &mut Outbox) {
-        if self.active && self.can_vote() && self.n() > 1 {
-            let end = self.window_end();
-            self.pledges.reserve(end, out);
+        const AHEAD: u64 = 32;
+        if !self.active || !self.can_vote() {
+            return;
         }
-        if self.suspicion == Some(Suspicion::Abstention) && !self.is_abstaining() {
-            self.withdraw_suspicion(out);
+        let (next, end) = (self.delivered.max(self.base.base()), self.window_end());
+        if self.n() > 1 && self.pledges.reserved_to() < end.min(next.plus(AHEAD / 2)) {
+            self.pledges.reserve(end.min(next.plus(AHEAD)), out);
+        }
+        match self.suspicion {
+            // One more such member, and the view may have too few that PREPARE: nobody need wait for a timer then.
+            None if self.is_abstaining() => self.suspect(Suspicion::Abstention, out),
+            Some(Suspicion::Abstention) if !self.is_abstaining() => self.withdraw_suspicion(out),
+            _ => {}
         }
     }
 
@@ -387,15 +409,9 @@ impl<S: Signer> Replica<S> {
     /// Keeps the highest vote of each peer, for its HELLO.
     pub(crate) fn note_vote(&mut self, signed: &SignedStatement) {
         let key = |signed: &SignedStatement| (signed.epoch, signed.statement.view(), signed.statement.seq());
-        if signed.signer == self.me() {
-            return;
-        }
-        let commit = signed.statement.kind() == StatementKind::Commit;
-        let kept = [Some(&mut self.peers.highest_vote), commit.then_some(&mut self.peers.highest_commit)];
-        for highest in kept.into_iter().flatten() {
-            if highest.get(&signed.signer).is_none_or(|known| key(known) < key(signed)) {
-                highest.insert(signed.signer, signed.clone());
-            }
+        let known = self.peers.highest_vote.get(&signed.signer);
+        if signed.signer != self.me() && known.is_none_or(|known| key(known) < key(signed)) {
+            self.peers.highest_vote.insert(signed.signer, signed.clone());
         }
     }
 

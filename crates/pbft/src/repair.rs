@@ -38,7 +38,6 @@ pub(crate) struct Peers {
     future: BTreeMap<ReplicaId, VecDeque<CheckedMessage>>,
     /// The highest PRE-PREPARE, PREPARE or COMMIT of each, for its HELLO (D6).
     pub(crate) highest_vote: BTreeMap<ReplicaId, SignedStatement>,
-    pub(crate) highest_commit: BTreeMap<ReplicaId, SignedStatement>,
     /// The highest VIEW-CHANGE or NEW-VIEW of each, for its HELLO (D6).
     pub(crate) highest_view: BTreeMap<ReplicaId, SignedStatement>,
     pub(crate) asked_for_body: BTreeMap<Seq, Digest>,
@@ -390,7 +389,8 @@ impl<S: Signer> Replica<S> {
                 whole.map(|whole| (size_of(&whole), Message::NewView(whole)))
             }
             Fetch::Blocks { from: first } => {
-                if !self.may_give(now, from, limits::FETCH_BYTES) {
+                // How much it is, only the block store knows: rarely as much as it may be.
+                if !self.may_give(now, from, limits::FETCH_BYTES / 4) {
                     return Verdict::Ignored(Ignored::OverBudget);
                 }
                 out.push(Effect::SupplyBlocks { to: from, from: *first });

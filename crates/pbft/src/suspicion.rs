@@ -12,8 +12,12 @@ use quorate_types::{Message, Notice, Now, Suspicion};
 impl<S: Signer> Replica<S> {
     /// V1: suspects the primary of the current view. It is a state, told at once and repeated in STATUS.
     pub(crate) fn suspect(&mut self, suspicion: Suspicion, out: &mut Outbox) {
-        let proven = suspicion == Suspicion::Misbehaviour && self.suspicion != Some(suspicion);
-        if !self.active || !self.can_vote() || (self.suspicion.is_some() && !proven) {
+        let stronger = match self.suspicion {
+            None => true,
+            Some(Suspicion::Abstention) => suspicion != Suspicion::Abstention,
+            Some(known) => suspicion == Suspicion::Misbehaviour && known != suspicion,
+        };
+        if !self.active || !self.can_vote() || !stronger {
             return;
         }
         self.suspicion = Some(suspicion);

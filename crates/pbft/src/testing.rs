@@ -184,7 +184,7 @@ impl Cluster {
             me: id(member),
             members: self.members.clone(),
             parameters: self.parameters.clone(),
-            tuning: Tuning::default(),
+            tuning: Tuning { gather_requests: 0, ..Tuning::default() },
             nonce: [node.starts; 32],
         };
         let records = verify_all(&self.members, &TestVerifier, &self.cache, node.log.durable.clone());

@@ -15,6 +15,8 @@ use std::io;
 /// Bytes of a segment; a larger flush gets a segment of its own size.
 pub const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 const SPARE: &str = "spare.log";
+/// Bytes of records that may wait for the next sync: more are written without being asked for.
+const MOST_PENDING: usize = 4 * 1024 * 1024;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,7 @@ pub struct SegmentedLog<D> {
     offset: usize,
     /// Records that are appended and not written yet.
     pending: Vec<Vec<u8>>,
+    pending_bytes: usize,
     /// Frames of the flush under way; they begin at `offset`.
     buffer: Vec<Vec<u8>>,
     synced: Position,
@@ -151,6 +154,7 @@ impl<D: Disk> SegmentedLog<D> {
             segment_bytes: 0,
             offset: 0,
             pending: Vec::new(),
+            pending_bytes: 0,
             buffer: Vec::new(),
             synced: Position::default(),
             poisoned: false,
@@ -347,6 +351,12 @@ impl<D: Disk> SegmentedLog<D> {
         self.flush()
     }
 
+    fn write_pending(&mut self) -> Result<(), LogError> {
+        self.pending_bytes = 0;
+        let payloads = std::mem::take(&mut self.pending);
+        if payloads.is_empty() { Ok(()) } else { self.write_records(payloads) }
+    }
+
     fn push_frames(&mut self, payloads: &[Vec<u8>]) {
         let seed = Seed::new(self.ledger, self.segment);
         let mut at = self.offset + self.buffer.iter().map(Vec::len).sum::<usize>();
@@ -390,6 +400,7 @@ impl<D: Disk> SegmentedLog<D> {
         let need = payloads.iter().map(|payload| payload.len() + OVERHEAD).sum();
         let old: Vec<u64> = self.segments_on_disk()?;
         self.pending.clear();
+        self.pending_bytes = 0;
         self.start_segment(&Header::Begin { records: payloads.len() as u64 }, need)?;
         self.push_frames(&payloads);
         self.flush()?;
@@ -420,16 +431,16 @@ impl<D: Disk> Log for SegmentedLog<D> {
 
     fn append(&mut self, record: &Record) -> Result<(), LogError> {
         self.guarded(|log| {
-            log.pending.push(encode_record(record));
-            Ok(())
+            let payload = encode_record(record);
+            log.pending_bytes += payload.len();
+            log.pending.push(payload);
+            // Records that nobody waits for (D7) would make whoever waits next wait for all of them.
+            if log.pending_bytes > MOST_PENDING { log.write_pending() } else { Ok(()) }
         })
     }
 
     fn sync(&mut self) -> Result<(), LogError> {
-        self.guarded(|log| {
-            let payloads = std::mem::take(&mut log.pending);
-            if payloads.is_empty() { Ok(()) } else { log.write_records(payloads) }
-        })
+        self.guarded(|log| log.write_pending())
     }
 
     fn compact(&mut self, records: &[Record]) -> Result<(), LogError> {

@@ -105,6 +105,7 @@ pub struct HelloReply {
     pub view: Option<SignedStatement>,
     /// Your PRE-PREPARE, PREPARE or COMMIT of the highest (epoch, view, seq).
     pub vote: Option<SignedStatement>,
-    /// Your COMMIT of the highest (epoch, view, seq): no reservation speaks of it (D7).
-    pub commit: Option<SignedStatement>,
+    /// Your COMMITs in slots that I have not forgotten, in order: of these no reservation speaks (D7), and they need not have been
+    /// made in order.
+    pub commits: Vec<SignedStatement>,
 }

@@ -182,7 +182,7 @@ pub fn store(bytes: &[u8]) {
 fn go_on(mut member: Member) {
     for peer in ReplicaId::all(4).filter(|peer| *peer != member.me).collect::<Vec<_>>() {
         member.event(Event::PeerUp(peer));
-        let reply = HelloReply { nonce: [9; 32], view: None, vote: None, commit: None };
+        let reply = HelloReply { nonce: [9; 32], view: None, vote: None, commits: Vec::new() };
         member.hand(peer, Message::Notice(Notice::HelloReply(Box::new(reply))));
     }
     member.submit(1, transaction(1, 0));

@@ -565,7 +565,7 @@ impl Node {
             nonce: [self.crashes; 32],
             view: highest(&views),
             vote: highest(&votes),
-            commit: None,
+            commits: Vec::new(),
         };
         let message = world.verified(Message::Notice(Notice::HelloReply(Box::new(reply))));
         let me = self.me;

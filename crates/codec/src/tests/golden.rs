@@ -127,7 +127,7 @@ fn messages() -> Vec<(&'static str, Message)> {
                 nonce: [1; 32],
                 view: None,
                 vote: Some(vote()),
-                commit: Some(vote()),
+                commits: vec![vote()],
             })),
         ),
     ];

@@ -1,6 +1,8 @@
 use crate::testing::{Cluster, id, parameters, signed, transaction};
 use crate::{Phase, Verdict};
-use quorate_types::{Digest, Message, NewView, Seq, Statement, StatementKind, View};
+use quorate_types::{
+    BaseProof, Digest, Message, NewView, Record, Seq, SignedStatement, Statement, StatementKind, View,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -458,28 +460,23 @@ fn k2_a_restart_forgets_checkpoints_that_were_proven() {
     let mut cluster = Cluster::new(4);
     for number in 0..4 {
         cluster.request(0, transaction(1, number));
-        // Member 3 says its CHECKPOINT and has the others', and no block is proven to it by anything else.
         cluster.deliver_all();
     }
-    assert_eq!(cluster.status(3).base, Seq::new(4));
-    let votes = |record: &quorate_types::Record| matches!(record, quorate_types::Record::Vote(vote) if vote.statement.kind() == StatementKind::Checkpoint);
-    assert!(!cluster.nodes[3].log.durable.iter().any(votes), "it was cut");
-    // A log that was not cut yet, as it is between the proof and the stable state.
-    let checkpoint = Statement::Checkpoint { seq: Seq::new(4), header: Digest([9; 32]) };
+    // The log as it is between the proof and the stable state, which cuts it.
+    let checkpoint = signed(3, Statement::Checkpoint { seq: Seq::new(4), header: Digest([9; 32]) });
     let log = &mut cluster.nodes[3].log.durable;
-    let anchor = log.remove(0);
-    let quorate_types::Record::Anchor { epoch, view, active, base, .. } = anchor.clone() else {
-        panic!("{anchor:?}")
+    let Record::Anchor { epoch, view, active, base: BaseProof::Checkpoint(proof), .. } = log[0].clone()
+    else {
+        panic!("slot 4 is stable: {log:?}")
     };
-    let quorate_types::BaseProof::Checkpoint(certificate) = base else { panic!("a proven base") };
-    let genesis = quorate_types::BaseProof::Genesis;
-    let older = quorate_types::Record::Anchor { epoch, view, active, base: genesis.clone(), stable: genesis };
-    let vote = quorate_types::Record::Vote(signed(3, checkpoint));
-    log.splice(0..0, [older, vote, quorate_types::Record::Base(certificate)]);
+    let (base, stable) = (BaseProof::Genesis, BaseProof::Genesis);
+    let uncut =
+        [Record::Anchor { epoch, view, active, base, stable }, Record::Vote(checkpoint), Record::Base(proof)];
+    log.splice(..1, uncut);
     cluster.crash(3);
     cluster.start(3);
-    let kept = cluster.nodes[3].replica.as_ref().unwrap().checkpoints.tallies.len();
-    assert_eq!(kept, 0);
+    let replica = cluster.nodes[3].replica.as_ref().expect("it runs");
+    assert_eq!((replica.status().base, replica.checkpoints.tallies.len()), (Seq::new(4), 0));
 }
 
 /// How many statements of a kind a member has said, to whomever and however often.
@@ -582,6 +579,37 @@ fn d7_a_lost_commit_is_amnesia() {
     cluster.nodes[3].certificates.clear();
     cluster.start(3);
     cluster.deliver_all();
+    assert_eq!(cluster.status(3).phase, Phase::Learner);
+}
+
+/// COMMITs need not be made in order: one that is missing below another that is there tells it too (D6).
+#[test]
+fn d7_a_lost_commit_below_another_is_amnesia() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..2 {
+        cluster.request(0, transaction(1, number));
+        cluster.deliver_if(|_, _, message| matches!(message, Message::Proposal(_)));
+    }
+    let votes = |cluster: &Cluster, seq: u64, kind| -> Vec<SignedStatement> {
+        let of_slot = |signed: &&SignedStatement| {
+            signed.statement.kind() == kind && signed.statement.seq() == Some(Seq::new(seq))
+        };
+        cluster.sent.iter().filter(of_slot).cloned().collect()
+    };
+    for seq in [2, 1] {
+        for prepare in votes(&cluster, seq, StatementKind::Prepare) {
+            let _ = cluster.hand(prepare.signer.get(), 3, Message::Vote(prepare));
+        }
+    }
+    let lost = votes(&cluster, 1, StatementKind::Commit);
+    assert_eq!((said_by(&cluster, 3, StatementKind::Commit), lost.is_empty()), (2, false));
+    cluster.deliver_if(|from, _, _| from == id(3));
+    cluster.crash(3);
+    let place =
+        cluster.nodes[3].log.durable.iter().position(|record| *record == Record::Vote(lost[0].clone()));
+    cluster.nodes[3].log.durable.truncate(place.expect("it was durable before it was sent"));
+    cluster.start(3);
+    cluster.deliver_if(|_, _, message| matches!(message, Message::Notice(_)));
     assert_eq!(cluster.status(3).phase, Phase::Learner);
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Amnesia {
 impl Amnesia {
     /// An answer to the HELLO of an instance's start with this number reaches it.
     pub(crate) fn told(&mut self, (at, start): (ReplicaId, u64), status: &ReplicaStatus, reply: &HelloReply) {
-        let signed = reply.view.iter().chain(&reply.vote).chain(&reply.commit);
+        let signed = reply.view.iter().chain(&reply.vote).chain(&reply.commits);
         let own =
             signed.filter(|signed| signed.signer == status.me).filter_map(|signed| signed.statement.view());
         if let Some(view) = own.max().filter(|view| *view > status.view && status.phase == Phase::Starting) {

@@ -448,7 +448,7 @@ fn s16_who_was_shown_that_it_forgot() {
     let said = |seq| vote(&cluster, ONE, prepare(0, seq, 1));
     let reply = |view| {
         let vote = Some(cluster.signed_by(ONE, prepare(view, 1, 1)));
-        quorate_types::HelloReply { nonce: [0; 32], view: None, vote, commit: None }
+        quorate_types::HelloReply { nonce: [0; 32], view: None, vote, commits: Vec::new() }
     };
     checkers.told((ONE, 1), &status, &reply(0));
     checkers.remembers((ONE, 1), &said(1));

@@ -72,7 +72,7 @@ fn digest_of(batch: &Arc<Batch>) -> Digest {
 
 /// The HELLO replies of peers that hold nothing.
 pub(super) fn greetings(me: ReplicaId, nonce: u8) -> Vec<Sent> {
-    let reply = HelloReply { nonce: [nonce; 32], view: None, vote: None, commit: None };
+    let reply = HelloReply { nonce: [nonce; 32], view: None, vote: None, commits: Vec::new() };
     let greeting = Message::Notice(Notice::HelloReply(Box::new(reply)));
     ReplicaId::all(4).filter(|peer| *peer != me).map(|peer| (peer, greeting.clone())).collect()
 }
@@ -462,11 +462,12 @@ impl World<'_> {
                     (!some.is_empty() && cursor.flag()).then(|| (**cursor.one_of(&some)).clone())
                 };
                 let (view, vote, commit) = (pick(true), pick(false), pick(false));
-                let commit = commit.filter(|signed| signed.statement.kind() == StatementKind::Commit);
+                let is_commit = |signed: &SignedStatement| signed.statement.kind() == StatementKind::Commit;
+                let commits = commit.filter(is_commit).into_iter().collect();
                 if cursor.flag() {
                     Notice::Hello(Hello { nonce })
                 } else {
-                    Notice::HelloReply(Box::new(HelloReply { nonce, view, vote, commit }))
+                    Notice::HelloReply(Box::new(HelloReply { nonce, view, vote, commits }))
                 }
             }
         }
