@@ -8,8 +8,8 @@ use quorate_crypto::{HashedBatch, Signer};
 use quorate_engine::Outcome;
 use quorate_ledger::{Machine, built_in_applications};
 use quorate_types::{
-    Batch, CertificateKind, Digest, LedgerTime, Monotonic, Now, Operation, Operations, PreparedCertificate,
-    Statement, View, ViewChange, Wall,
+    BaseProof, Batch, CertificateKind, Digest, Epoch, LedgerTime, Monotonic, Now, Operation, Operations,
+    PreparedCertificate, Statement, View, ViewChange, Wall,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn sent(checkers: &mut Checkers, from: ReplicaId, message: &Message) {
 }
 
 fn view_change(cluster: &Cluster, from: ReplicaId, to: u64, prepared: Vec<PreparedCertificate>) -> Message {
-    let base_proof = quorate_types::BaseProof::Genesis;
+    let base_proof = BaseProof::Genesis;
     let statement = Statement::ViewChange {
         view: View::new(to),
         base: Seq::ZERO,

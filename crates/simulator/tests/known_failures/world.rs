@@ -54,6 +54,7 @@ impl World {
     pub(crate) fn new(n: u16, parameters: Parameters, seed: u64) -> Self {
         let setup = Setup { parameters, ..Setup::of(n) };
         let mut cluster = Cluster::new(&setup, Network::Manual(VecDeque::new()), seed);
+        cluster.set_gather_requests(0);
         for member in ReplicaId::all(n) {
             cluster.start(member);
         }
