@@ -138,12 +138,20 @@ impl StateStore for RedbStateStore {
             let mut transactions = write.open_table(TRANSACTIONS)?;
             let mut numbers = write.open_table(NUMBERS)?;
             let mut entries = write.open_table(ENTRIES)?;
-            for entry in self.index.up_to(height) {
-                let place = (entry.height.get(), entry.index);
-                transactions.insert(&entry.id.0[..], place)?;
-                numbers.insert(&entry.number[..], place)?;
+            // In the order of the keys: a page that several of them go to is copied once.
+            let mut indexed: Vec<&IndexEntry> = self.index.up_to(height).collect();
+            indexed.sort_unstable_by_key(|entry| entry.id);
+            for entry in &indexed {
+                transactions.insert(&entry.id.0[..], (entry.height.get(), entry.index))?;
+            }
+            indexed.sort_unstable_by(|one, other| one.number.cmp(&other.number));
+            for entry in &indexed {
+                numbers.insert(&entry.number[..], (entry.height.get(), entry.index))?;
+            }
+            for entry in &indexed {
                 for (topic, number, operation) in &entry.appended {
-                    entries.insert((&topic[..], *number), (place.0, place.1, *operation))?;
+                    let place = (entry.height.get(), entry.index, *operation);
+                    entries.insert((&topic[..], *number), place)?;
                 }
             }
         }
