@@ -19,6 +19,13 @@ pub(crate) fn tell(shared: &Shared, report: &Report) {
             let name = shared.member_name(*primary);
             tracing::info!(event = "view_active", %view, primary = name, "view {view}: primary is {name}");
         }
+        Report::Suspects { view, suspicion: quorate_types::Suspicion::Abstention } => {
+            tracing::info!(
+                event = "abstains",
+                %view,
+                "view {view}: restarted in it, and PREPAREs nothing that it may have PREPAREd before"
+            );
+        }
         Report::Suspects { view, suspicion } => {
             tracing::info!(event = "suspects", %view, ?suspicion, "view {view}: primary suspected");
         }
