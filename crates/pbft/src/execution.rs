@@ -10,7 +10,7 @@ use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, CertificateKind, Digest, LedgerTime, Message, Now, ReplicaId, Seq,
-    Signature, SignedStatement, Statement, StatementKind, Suspicion, limits,
+    Signature, SignedStatement, Statement, StatementKind, limits,
 };
 use std::collections::BTreeMap;
 
@@ -142,7 +142,7 @@ impl<S: Signer> Replica<S> {
 
     /// V1, V6: progress for the own oldest request withdraws suspicion; K in a row halve the timeout.
     fn oldest_was_executed(&mut self, out: &mut Outbox) {
-        if self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention) {
+        if self.doubts_primary() {
             self.calm = 0;
             self.withdraw_suspicion(out);
             return;

@@ -11,7 +11,7 @@ use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq,
-    SignedStatement, SlotStatus, Statement, StatementKind, Status, Suspicion, View, limits,
+    SignedStatement, SlotStatus, Statement, StatementKind, Status, View, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -140,8 +140,7 @@ impl<S: Signer> Replica<S> {
 
     /// R1: whether STATUS should be sent fast.
     pub(crate) fn something_missing(&self, now: Now) -> bool {
-        let suspects = self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention);
-        if !self.greeting.complete || !self.active || self.catching_up || suspects {
+        if !self.greeting.complete || !self.active || self.catching_up || self.doubts_primary() {
             return true;
         }
         let open = self.executed < self.highest_proposed()

@@ -237,8 +237,7 @@ impl<S: Signer> Replica<S> {
         if transactions.is_empty() {
             return;
         }
-        let suspects = self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention);
-        if !self.active || suspects {
+        if !self.active || self.doubts_primary() {
             out.broadcast(Message::Forward(transactions));
         } else if self.primary() != self.me() {
             out.send(self.primary(), Message::Forward(transactions));

@@ -26,6 +26,11 @@ impl<S: Signer> Replica<S> {
         out.broadcast(Message::Notice(Notice::Status(self.own_status())));
     }
 
+    /// Whether it is the primary that is suspected: who abstains only says that it cannot help it (D7).
+    pub(crate) fn doubts_primary(&self) -> bool {
+        self.suspicion.is_some_and(|suspicion| suspicion != Suspicion::Abstention)
+    }
+
     /// V1: progress for the oldest request withdraws what was no proof.
     pub(crate) fn withdraw_suspicion(&mut self, out: &mut Outbox) {
         let lasts = |suspicion| match suspicion {
