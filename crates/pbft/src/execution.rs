@@ -264,14 +264,11 @@ impl<S: Signer> Replica<S> {
     ) -> Verdict {
         // A checkpoint's certificate proves its block as ATTESTs do, and some members have no other (M8).
         let as_block = self.certify_by(&certificate, out);
-        match certificate.kind {
-            CertificateKind::Checkpoint if as_block == Verdict::Accepted => {
-                let _ = self.on_checkpoint_certificate(certificate, out);
-                as_block
-            }
-            CertificateKind::Checkpoint => self.on_checkpoint_certificate(certificate, out),
-            CertificateKind::Attest => as_block,
+        if certificate.kind == CertificateKind::Attest {
+            return as_block;
         }
+        let as_checkpoint = self.on_checkpoint_certificate(certificate, out);
+        if as_block == Verdict::Accepted { as_block } else { as_checkpoint }
     }
 
     /// Takes a certificate as the one of its block, if it is executed here.

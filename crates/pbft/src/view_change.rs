@@ -420,8 +420,7 @@ impl<S: Signer> Replica<S> {
             let back = self.executed.min(conclusion.min.base()).max(self.stable.base());
             (self.executed, self.delivered) = (back, back);
         }
-        for (seq, digest) in conclusion.slots() {
-            self.record_body(seq, digest, out);
+        for (seq, _) in conclusion.slots() {
             self.prepare_reproposed(now, seq, out);
             self.advance(seq, out);
         }
