@@ -27,7 +27,7 @@ pub(crate) struct Promised {
     /// more the flush that claims an earlier one may be spoilt with it, and both look like one torn tail.
     spoilt: usize,
     /// The compaction under way when the log failed: a crash leaves the old log or this one.
-    replacing: Option<Vec<Record>>,
+    pub(crate) replacing: Option<Vec<Record>>,
     /// NEW-VIEWs that were appended since they were last taken.
     new_views: Vec<Arc<NewView>>,
 }
@@ -79,7 +79,8 @@ impl Promised {
             return Err(Lost::Damaged("a damaged log is opened with records that nobody wrote".to_owned()));
         }
         let claimed = &self.durable[..self.claimed];
-        if self.spoilt > 1 || records.starts_with(claimed) {
+        let replaced = self.replacing.as_deref() == Some(records);
+        if self.spoilt > 1 || replaced || records.starts_with(claimed) {
             return Ok(());
         }
         let (all, found) = (claimed.len(), records.len());

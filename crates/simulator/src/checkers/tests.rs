@@ -485,6 +485,10 @@ fn d4_a_damaged_log_that_is_cut_short() {
     promised.damage(1);
     assert!(promised.clone().found(&[record(1), record(2)]).is_ok());
     assert!(promised.clone().found(&[record(1)]).is_err());
+    promised.replacing = Some(vec![record(3)]);
+    assert!(promised.clone().found(&[record(3)]).is_ok(), "the compacted log is whole");
+    promised.replacing = Some(vec![record(3), record(4)]);
+    assert!(promised.clone().found(&[record(3)]).is_err(), "it is not, and the old one has more");
     promised.damage(1);
     assert!(
         promised.clone().found(&[record(1)]).is_ok(),
