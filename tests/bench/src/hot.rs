@@ -122,7 +122,7 @@ impl Executing {
         for batch in std::mem::take(&mut self.blocks) {
             let seq = self.machine.height().next();
             self.machine.execute(seq, Some(batch));
-            if seq.get() % 128 == 0 {
+            if seq.get().is_multiple_of(128) {
                 self.machine.committed(seq);
             }
         }
