@@ -5,7 +5,7 @@ use crate::gateway::Gateway;
 use crate::links::Links;
 use crate::recent::{Consumed, Outcome, Recent};
 use quorate_crypto::{CheckedMessage, HashedTransaction, Signer, Verified};
-use quorate_ledger::{ExecutedBlock, Snapshot};
+use quorate_ledger::{AdmissionControl, ExecutedBlock};
 use quorate_pbft::{
     Config, Execution, Ignored, Input, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict,
 };
@@ -21,8 +21,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct HostConfig {
     pub config: Config,
-    /// The executed state at the start.
-    pub state: Snapshot,
+    /// As of the executed state at the start.
+    pub admission: AdmissionControl,
 }
 
 /// Something that happened outside.
@@ -87,7 +87,7 @@ pub struct Host<S> {
     replica: Replica<S>,
     /// Where the replica stands since its last input.
     status: ReplicaStatus,
-    state: Snapshot,
+    admission: AdmissionControl,
     recent: Recent,
     gateway: Gateway,
     links: Links,
@@ -105,7 +105,7 @@ impl<S: Signer> Host<S> {
             recorder: None,
             status: replica.status(),
             replica,
-            state: config.state,
+            admission: config.admission,
             recent: Recent::default(),
             gateway: Gateway::default(),
             links: Links::default(),
@@ -189,7 +189,7 @@ impl<S: Signer> Host<S> {
         match message {
             CheckedMessage::Forward(mut transactions) => {
                 transactions.retain(|transaction| {
-                    let admission = self.state.session_check(&transaction.signed().transaction, now.wall);
+                    let admission = self.admission.check(&transaction.signed().transaction, now.wall);
                     admission.error_code().is_none()
                 });
                 CheckedMessage::Forward(transactions)
@@ -248,7 +248,7 @@ impl<S: Signer> Host<S> {
         if !self.gateway.has_room() {
             return refused(ErrorCode::Busy, 100);
         }
-        let code = self.state.session_check(&transaction.signed().transaction, now.wall).error_code()?;
+        let code = self.admission.check(&transaction.signed().transaction, now.wall).error_code()?;
         // A used number may be used by this very transaction, or by another one whose receipt ends the question.
         if let Some(found) = self.recent.by_number(&number_of(transaction)) {
             hit("an answer comes from what was executed before");
@@ -275,7 +275,7 @@ impl<S: Signer> Host<S> {
     }
 
     fn on_executed(&mut self, now: Now, block: Arc<ExecutedBlock>, turn: &mut Turn) {
-        self.state = block.state.clone();
+        self.admission.executed(&block);
         let execution = Execution {
             seq: block.header.height,
             header_hash: block.header_hash,
@@ -345,11 +345,6 @@ impl<S: Signer> Host<S> {
 
     pub fn status(&self) -> ReplicaStatus {
         self.status
-    }
-
-    /// The executed state.
-    pub fn state(&self) -> &Snapshot {
-        &self.state
     }
 
     /// How many peers are connected.

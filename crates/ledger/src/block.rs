@@ -1,6 +1,6 @@
 //! Executed blocks.
 
-use crate::snapshot::Snapshot;
+use crate::tree::Changes;
 use quorate_crypto::{HashedBatch, MerklePath, MerkleTree};
 use quorate_types::{
     Block, Digest, Header, LedgerTime, Number, PublicKey, SessionId, SignedTransaction, TransactionId,
@@ -26,12 +26,13 @@ pub struct SealedBlock {
     pub(crate) trees: (MerkleTree, MerkleTree),
 }
 
-/// What [`crate::Machine::execute`] made: a block and the state after it. The block's fields are reached through it.
+/// What [`crate::Machine::execute`] made. The block's fields are reached through it.
 #[derive(Clone, Debug)]
 pub struct ExecutedBlock {
-    /// To be kept instead of the whole by whoever needs the block for longer than its state.
+    /// To be kept instead of the whole by whoever needs the block for longer.
     pub sealed: Arc<SealedBlock>,
-    pub state: Snapshot,
+    /// What it changed of the ledger's own leaves, for [`crate::AdmissionControl`].
+    pub(crate) own_changes: Changes,
 }
 
 impl Deref for ExecutedBlock {

@@ -5,7 +5,7 @@ use crate::namespace::{BlockState, Namespace};
 use crate::registry::is_registered;
 use crate::rules::Rules;
 use crate::sessions::{Sessions, check_validity};
-use crate::tree::{Changes, Version};
+use crate::tree::{Changes, Leaves};
 use quorate_types::{
     FailReason, LedgerTime, Number, PublicKey, Seq, SessionId, SignedTransaction, TransactionId,
     TransactionResult, VoidReason, limits,
@@ -39,18 +39,18 @@ impl<'a> BlockExecution<'a> {
     pub(crate) fn new(
         rules: &'a Rules,
         application: &'a dyn Application,
-        version: &'a Version,
+        leaves: &'a Leaves,
         height: Seq,
         time: LedgerTime,
     ) -> Self {
         let mut sessions = Sessions::default();
-        sessions.evict_idle(version, time, &rules.parameters);
+        sessions.evict_idle(leaves, time, &rules.parameters);
         Self {
             rules,
             application,
             height,
             time,
-            state: BlockState::new(version),
+            state: BlockState::new(leaves),
             sessions,
             results: Vec::new(),
             consumed: Vec::new(),
@@ -75,12 +75,12 @@ impl<'a> BlockExecution<'a> {
     /// C1: whether this inclusion consumes its number.
     fn consume(&mut self, signed: &SignedTransaction) -> Result<(), VoidReason> {
         let transaction = &signed.transaction;
-        let version = self.state.version();
-        if !is_registered(version, self.rules.registry, &transaction.sender) {
+        let leaves = self.state.leaves();
+        if !is_registered(leaves, self.rules.registry, &transaction.sender) {
             return Err(VoidReason::Unregistered);
         }
         check_validity(transaction, self.time, &self.rules.parameters)?;
-        self.sessions.consume(version, transaction, self.time, &self.rules.parameters)?;
+        self.sessions.consume(leaves, transaction, self.time, &self.rules.parameters)?;
         self.consumed.push((transaction.sender, transaction.session, transaction.number));
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Deterministic execution: application trait, key-value store, log topics, sessions, registry, certified state.
 //!
 //! - [`Machine`] executes batches into blocks; [`ExecutedBlock`] and [`SealedBlock`] are what comes out.
-//! - [`Snapshot`] is the state at one height: admission at gateways, reads and their proofs.
+//! - [`State`] is what the blocks made: reads and their proofs. [`AdmissionControl`] is what gateways ask.
 //! - [`Application`] interprets payloads; [`kv::Kv`] is built in.
 //! - [`tree`] is the certified state itself; [`StateStore`] is the port through which it becomes durable.
 
+pub mod admission;
 pub mod application;
 pub mod block;
 mod commit;
@@ -15,16 +16,17 @@ pub mod namespace;
 mod registry;
 mod rules;
 mod sessions;
-pub mod snapshot;
+pub mod state;
 pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod tree;
 
+pub use admission::{Admission, AdmissionControl};
 pub use application::{Application, Execution, TransactionContext};
 pub use block::{ExecutedBlock, SealedBlock};
 pub use machine::{LedgerError, Machine, built_in_applications};
 pub use namespace::Namespace;
 pub use rules::genesis_header;
-pub use snapshot::{Admission, Snapshot};
+pub use state::{SharedState, State};
 pub use store::{Interrupted, Interruption, MemoryStateStore, StateChanges, StateStore, StoredState};

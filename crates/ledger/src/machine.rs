@@ -1,5 +1,6 @@
 //! The state machine of the ledger: one batch in, one block out.
 
+use crate::admission::own_changes;
 use crate::application::Application;
 use crate::block::{ExecutedBlock, SealedBlock, transaction_leaf};
 use crate::commit::Uncommitted;
@@ -7,13 +8,13 @@ use crate::execution::{BlockExecution, Outcome};
 use crate::namespace::{BlockState, Namespace};
 use crate::registry::genesis_leaves;
 use crate::rules::Rules;
-use crate::snapshot::Snapshot;
+use crate::state::{SharedState, State};
 use crate::store::{StateChanges, StateStore, StoredState};
-use crate::tree::{Changes, Version};
+use crate::tree::{Leaves, Tree};
 use quorate_crypto::{HashedBatch, MerkleTree, header_hash, null_batch_digest};
 use quorate_types::genesis::GenesisError;
 use quorate_types::{Digest, Genesis, Header, LedgerTime, QuorumError, Seq};
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 /// Why a ledger cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,14 +38,14 @@ pub enum LedgerError {
 pub struct Machine {
     rules: Arc<Rules>,
     application: Arc<dyn Application>,
-    tip: Snapshot,
+    state: SharedState,
     obligation: Option<LedgerTime>,
     uncommitted: Uncommitted,
 }
 
 impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Machine").field("height", &self.tip.height()).finish_non_exhaustive()
+        f.debug_struct("Machine").field("height", &self.height()).finish_non_exhaustive()
     }
 }
 
@@ -73,12 +74,13 @@ impl Machine {
         let rules = Arc::new(Rules::new(genesis)?);
         let application = choose(genesis, applications)?;
         let leaves = genesis_leaves(genesis);
-        let version = Version::default().apply(&leaves);
-        let hash = header_hash(&rules.genesis_header(genesis.created, version.root()));
+        let mut tree = Tree::default();
+        tree.apply(&leaves);
+        let hash = header_hash(&rules.genesis_header(genesis.created, tree.root()));
         let mut uncommitted = Uncommitted::default();
         uncommitted.add(Seq::ZERO, hash, leaves);
-        let tip = Snapshot::new(rules.clone(), Seq::ZERO, genesis.created, hash, version);
-        Ok(Self::at(rules, application, tip, uncommitted))
+        let state = State::new(rules.clone(), Seq::ZERO, genesis.created, hash, tree);
+        Ok(Self::at(rules, application, state, uncommitted))
     }
 
     /// The machine after the block that a durable state belongs to; `header` is that block's.
@@ -95,36 +97,41 @@ impl Machine {
         let application = choose(genesis, applications)?;
         let height = stored.height;
         let hash = header_hash(header);
-        let version = Version::from_leaves(stored.leaves);
+        let tree = Tree::from_leaves(stored.leaves);
         if header.ledger != rules.ledger
             || header.height != height
             || hash != stored.header_hash
-            || header.state_root != version.root()
+            || header.state_root != tree.root()
         {
             return Err(LedgerError::StateMismatch { height });
         }
-        let tip = Snapshot::new(rules.clone(), height, header.time, hash, version);
-        Ok(Self::at(rules, application, tip, Uncommitted::default()))
+        let state = State::new(rules.clone(), height, header.time, hash, tree);
+        Ok(Self::at(rules, application, state, Uncommitted::default()))
     }
 
     fn at(
         rules: Arc<Rules>,
         application: Arc<dyn Application>,
-        tip: Snapshot,
+        state: State,
         uncommitted: Uncommitted,
     ) -> Self {
-        let obligation = obligation(&*application, tip.version());
-        Self { rules, application, tip, obligation, uncommitted }
+        let obligation = obligation(&*application, state.leaves());
+        Self { rules, application, state: SharedState::new(state), obligation, uncommitted }
     }
 
     /// The height of the last executed block.
     pub fn height(&self) -> Seq {
-        self.tip.height()
+        self.state.read().height()
     }
 
     /// The state after the last executed block.
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.tip
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read()
+    }
+
+    /// The same, for others to read while this machine executes.
+    pub fn shared_state(&self) -> SharedState {
+        self.state.clone()
     }
 
     /// The earliest ledger time at which that state needs a block (K6).
@@ -137,15 +144,16 @@ impl Machine {
     /// # Panics
     /// If `seq` is not the next height: the caller delivers in order, exactly once.
     pub fn execute(&mut self, seq: Seq, batch: Option<Arc<HashedBatch>>) -> Arc<ExecutedBlock> {
-        assert_eq!(seq, self.tip.height().next(), "blocks are executed in order, exactly once");
+        let state = self.state.read();
+        assert_eq!(seq, state.height().next(), "blocks are executed in order, exactly once");
         // N11: ledger time never falls; the null batch has no time of its own.
-        let time = batch.as_ref().map_or(self.tip.time(), |batch| self.tip.time().max(batch.batch().time));
-        let version = self.tip.version();
-        let mut execution = BlockExecution::new(&self.rules, &*self.application, version, seq, time);
+        let time = batch.as_ref().map_or(state.time(), |batch| state.time().max(batch.batch().time));
+        let mut execution = BlockExecution::new(&self.rules, &*self.application, state.leaves(), seq, time);
         for (id, signed) in batch.iter().flat_map(|batch| batch.transactions()) {
             execution.transaction(id, signed);
         }
         let outcome = execution.finish();
+        drop(state);
         self.seal(seq, time, batch, outcome)
     }
 
@@ -157,38 +165,34 @@ impl Machine {
         outcome: Outcome,
     ) -> Arc<ExecutedBlock> {
         let Outcome { results, consumed, changes } = outcome;
-        let version = self.tip.version().apply(&changes);
         let transactions = || batch.iter().flat_map(|batch| batch.transactions());
         let transactions_tree =
             MerkleTree::new(transactions().map(|(id, signed)| transaction_leaf(&id, signed)));
         let result_leaves = transactions().zip(&results).map(|((id, _), result)| result.leaf_bytes(&id));
         let results_tree = MerkleTree::new(result_leaves);
-        let header = Header {
+        let mut state = self.state.write();
+        let parent = state.header_hash();
+        let (header, header_hash) = state.advance(&changes, |state_root| Header {
             ledger: self.rules.ledger,
             epoch: self.rules.epoch,
             height: seq,
-            parent: self.tip.header_hash(),
+            parent,
             time,
             batch_digest: batch.as_ref().map_or_else(null_batch_digest, |batch| batch.digest()),
             transactions_root: transactions_tree.root(),
             results_root: results_tree.root(),
-            state_root: version.root(),
+            state_root,
             members_hash: self.rules.members_hash,
             transaction_count: u32::try_from(results.len()).expect("a batch is bounded"),
-        };
-        let header_hash = header_hash(&header);
-        let obligation = obligation(&*self.application, &version);
+        });
+        self.obligation = obligation(&*self.application, state.leaves());
+        drop(state);
+        let own_changes = own_changes(&changes);
+        self.uncommitted.add(seq, header_hash, changes);
         let trees = (transactions_tree, results_tree);
+        let obligation = self.obligation;
         let sealed = SealedBlock { header, header_hash, batch, results, consumed, obligation, trees };
-        self.advance(&sealed, version, changes);
-        Arc::new(ExecutedBlock { sealed: Arc::new(sealed), state: self.tip.clone() })
-    }
-
-    fn advance(&mut self, sealed: &SealedBlock, version: Version, changes: Changes) {
-        let (height, hash) = (sealed.header.height, sealed.header_hash);
-        self.uncommitted.add(height, hash, changes);
-        self.obligation = sealed.obligation;
-        self.tip = Snapshot::new(self.rules.clone(), height, sealed.header.time, hash, version);
+        Arc::new(ExecutedBlock { sealed: Arc::new(sealed), own_changes })
     }
 
     /// What changed since the last commit up to and including block `upto`, with the hash of that block's header; `None` if
@@ -215,8 +219,8 @@ impl Machine {
     }
 }
 
-fn obligation(application: &dyn Application, version: &Version) -> Option<LedgerTime> {
-    application.obligation(&Namespace::new(&BlockState::new(version), application.name()))
+fn obligation(application: &dyn Application, leaves: &Leaves) -> Option<LedgerTime> {
+    application.obligation(&Namespace::new(&BlockState::new(leaves), application.name()))
 }
 
 #[cfg(test)]

@@ -1,29 +1,31 @@
 //! What an application sees of the state: its own keys, under the writes of the block and of the transaction so far.
 
-use crate::tree::{Changes, Version};
+use crate::tree::{Changes, Leaves};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// A version of the state with the changes that a block has made of it so far.
+/// A state with the changes that a block has made of it so far.
 #[derive(Debug)]
 pub(crate) struct BlockState<'a> {
-    version: &'a Version,
+    leaves: &'a Leaves,
     changes: Changes,
 }
 
 impl<'a> BlockState<'a> {
-    pub(crate) fn new(version: &'a Version) -> Self {
-        Self { version, changes: Changes::new() }
+    pub(crate) fn new(leaves: &'a Leaves) -> Self {
+        Self { leaves, changes: Changes::new() }
     }
 
-    pub(crate) fn version(&self) -> &'a Version {
-        self.version
+    /// The state before the block.
+    pub(crate) fn leaves(&self) -> &'a Leaves {
+        self.leaves
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<[u8]>> {
         match self.changes.get(key) {
             Some(changed) => changed.clone(),
-            None => self.version.get(key).cloned(),
+            None => self.leaves.get(key).cloned(),
         }
     }
 
@@ -84,9 +86,11 @@ impl<'a> Namespace<'a> {
     pub fn next(&self, from: &[u8]) -> Option<(Vec<u8>, Arc<[u8]>)> {
         let mut from = self.full_key(from);
         loop {
-            let stored = self.block.version.range(&from).next().map(|(key, _)| key);
-            let candidates =
-                [first_from(&self.block.changes, &from), first_from(&self.changes, &from), stored];
+            let candidates = [
+                first_from(self.block.leaves, &from),
+                first_from(&self.block.changes, &from),
+                first_from(&self.changes, &from),
+            ];
             let key = candidates.into_iter().flatten().min()?;
             let own = key.strip_prefix(self.prefix.as_slice())?;
             if let Some(value) = self.get_full(key) {
@@ -102,9 +106,9 @@ impl<'a> Namespace<'a> {
     }
 }
 
-fn first_from<'a>(changes: &'a Changes, from: &[u8]) -> Option<&'a [u8]> {
+fn first_from<'a, T>(map: &'a BTreeMap<Vec<u8>, T>, from: &[u8]) -> Option<&'a [u8]> {
     let range = (Bound::Included(from), Bound::Unbounded);
-    changes.range::<[u8], _>(range).next().map(|(key, _)| key.as_slice())
+    map.range::<[u8], _>(range).next().map(|(key, _)| key.as_slice())
 }
 
 #[cfg(test)]

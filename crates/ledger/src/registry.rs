@@ -1,6 +1,6 @@
 //! Who may send transactions: the clients and operators of the genesis, as leaves of the state, or anybody.
 
-use crate::tree::{Changes, Version};
+use crate::tree::{Changes, Leaves};
 use quorate_types::{Genesis, NamedKey, PublicKey, RegistryMode, StateKey};
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ pub(crate) fn genesis_leaves(genesis: &Genesis) -> Changes {
 }
 
 /// Whether a key may send transactions.
-pub(crate) fn is_registered(version: &Version, mode: RegistryMode, sender: &PublicKey) -> bool {
+pub(crate) fn is_registered(leaves: &Leaves, mode: RegistryMode, sender: &PublicKey) -> bool {
     match mode {
         RegistryMode::Open => true,
         RegistryMode::Closed => [StateKey::Client(*sender), StateKey::Operator(*sender)]
             .iter()
-            .any(|key| version.get(&key.to_bytes()).is_some()),
+            .any(|key| leaves.contains_key(&key.to_bytes())),
     }
 }

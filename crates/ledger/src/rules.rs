@@ -2,7 +2,7 @@
 
 use crate::machine::LedgerError;
 use crate::registry::genesis_leaves;
-use crate::tree::Version;
+use crate::tree::Tree;
 use quorate_crypto::{genesis_ledger_id, members_hash, merkle_root, null_batch_digest};
 use quorate_types::{Digest, Epoch, Genesis, Header, LedgerId, LedgerTime, Parameters, RegistryMode, Seq};
 
@@ -22,7 +22,9 @@ pub(crate) struct Rules {
 /// If the genesis cannot be used.
 pub fn genesis_header(genesis: &Genesis) -> Result<Header, LedgerError> {
     let rules = Rules::new(genesis)?;
-    Ok(rules.genesis_header(genesis.created, Version::default().apply(&genesis_leaves(genesis)).root()))
+    let mut tree = Tree::default();
+    tree.apply(&genesis_leaves(genesis));
+    Ok(rules.genesis_header(genesis.created, tree.root()))
 }
 
 impl Rules {

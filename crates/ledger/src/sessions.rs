@@ -5,7 +5,7 @@
 //! after its last activity. So a transaction need not move anything in the index of what to evict.
 
 use crate::namespace::BlockState;
-use crate::tree::Version;
+use crate::tree::{Leaves, prefixed};
 use quorate_types::layout::Writer;
 use quorate_types::mutants::mutant;
 use quorate_types::{
@@ -24,27 +24,26 @@ fn read_count(leaf: &[u8]) -> u32 {
     leaf.try_into().map_or(0, u32::from_be_bytes)
 }
 
-/// The session in this version of the state.
-pub(crate) fn session(version: &Version, sender: PublicKey, session: SessionId) -> Option<SessionLeaf> {
-    version.get(&StateKey::Session(sender, session).to_bytes()).map(|leaf| read_session(leaf))
+/// The session in this state.
+pub(crate) fn session(leaves: &Leaves, sender: PublicKey, session: SessionId) -> Option<SessionLeaf> {
+    leaves.get(&StateKey::Session(sender, session).to_bytes()).map(|leaf| read_session(leaf))
 }
 
-/// How many sessions a sender has in this version of the state.
-pub(crate) fn session_count(version: &Version, sender: PublicKey) -> u32 {
-    version.get(&StateKey::SessionCount(sender).to_bytes()).map_or(0, |leaf| read_count(leaf))
+/// How many sessions a sender has in this state.
+pub(crate) fn session_count(leaves: &Leaves, sender: PublicKey) -> u32 {
+    leaves.get(&StateKey::SessionCount(sender).to_bytes()).map_or(0, |leaf| read_count(leaf))
 }
 
 /// Whether a block of this time would look at a session for eviction.
-pub(crate) fn review_is_due(version: &Version, time: LedgerTime) -> bool {
-    due_reviews(version, time).next().is_some()
+pub(crate) fn review_is_due(leaves: &Leaves, time: LedgerTime) -> bool {
+    due_reviews(leaves, time).next().is_some()
 }
 
 fn due_reviews(
-    version: &Version,
+    leaves: &Leaves,
     time: LedgerTime,
 ) -> impl Iterator<Item = (LedgerTime, PublicKey, SessionId)> {
-    version
-        .prefixed(&StateKey::REVIEWS, &[])
+    prefixed(leaves, &StateKey::REVIEWS, &[])
         .map_while(|(key, _)| StateKey::review_from_bytes(key).ok())
         .take_while(move |(due, _, _)| *due <= time)
 }
@@ -93,14 +92,14 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Evicts what has been idle for E at the block's time, and never sooner. It looks at a bounded number of sessions,
     /// more than one block can open: what is left is looked at in the next block.
-    pub(crate) fn evict_idle(&mut self, version: &Version, time: LedgerTime, parameters: &Parameters) {
-        for (due, sender, id) in due_reviews(version, time).take(limits::MAX_SESSION_REVIEWS) {
+    pub(crate) fn evict_idle(&mut self, leaves: &Leaves, time: LedgerTime, parameters: &Parameters) {
+        for (due, sender, id) in due_reviews(leaves, time).take(limits::MAX_SESSION_REVIEWS) {
             self.reviews.push((StateKey::Review(due, sender, id).to_bytes(), false));
-            let Some(leaf) = session(version, sender, id) else { continue };
+            let Some(leaf) = session(leaves, sender, id) else { continue };
             let idle_at = leaf.last_activity.plus_millis(parameters.evict_after_ms);
             if idle_at <= time {
                 self.touched.insert((sender, id), None);
-                let count = self.count(version, sender);
+                let count = self.count(leaves, sender);
                 *count = count.saturating_sub(1);
             } else {
                 self.reviews.push((StateKey::Review(idle_at, sender, id).to_bytes(), true));
@@ -108,23 +107,23 @@ impl Sessions {
         }
     }
 
-    fn count(&mut self, version: &Version, sender: PublicKey) -> &mut u32 {
-        self.counts.entry(sender).or_insert_with(|| session_count(version, sender))
+    fn count(&mut self, leaves: &Leaves, sender: PublicKey) -> &mut u32 {
+        self.counts.entry(sender).or_insert_with(|| session_count(leaves, sender))
     }
 
     /// Consumes a transaction's number, if the session has it unused; opens the session if there is none.
     pub(crate) fn consume(
         &mut self,
-        version: &Version,
+        leaves: &Leaves,
         transaction: &Transaction,
         time: LedgerTime,
         parameters: &Parameters,
     ) -> Result<(), VoidReason> {
         let (sender, id, number) = (transaction.sender, transaction.session, transaction.number);
-        let place = self.touched.entry((sender, id)).or_insert_with(|| session(version, sender, id));
+        let place = self.touched.entry((sender, id)).or_insert_with(|| session(leaves, sender, id));
         check_number(place.as_ref(), number, parameters)?;
         if place.is_none() {
-            let count = self.counts.entry(sender).or_insert_with(|| session_count(version, sender));
+            let count = self.counts.entry(sender).or_insert_with(|| session_count(leaves, sender));
             if *count >= parameters.sessions_per_client {
                 return Err(VoidReason::TooManySessions);
             }

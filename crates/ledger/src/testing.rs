@@ -76,7 +76,7 @@ impl Ledger {
     }
 
     pub(crate) fn time(&self) -> u64 {
-        self.machine.snapshot().time().0
+        self.machine.state().time().0
     }
 
     /// A transaction valid for half of V from the ledger's time.

@@ -241,7 +241,7 @@ impl Service {
             limits: Some(self.limits()),
             cpu_seconds: process_usage().0,
             wall_ms: wall_millis(),
-            ledger_time_ms: published.state.time().0,
+            ledger_time_ms: self.shared.state.read().time().0,
             pid: u64::from(std::process::id()),
             crash_only: quorums.is_crash_only(),
             uptime_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -404,7 +404,7 @@ impl Ledger for Service {
         request: Request<v1::ReadLocalRequest>,
     ) -> Result<Response<v1::ReadLocalResponse>, Status> {
         use v1::read_local_request::Query;
-        let state = self.shared.published().state;
+        let state = self.shared.state.read();
         let mut response = v1::ReadLocalResponse {
             height: state.height().get(),
             block_time_ms: state.time().0,

@@ -138,7 +138,6 @@ impl<S: Signer> CoreThread<S> {
             .collect();
         let connected = self.host.connected() + 1;
         shared.metrics.replica(&status, connected, members.quorums().strong(), members.count());
-        let state = self.host.state().clone();
-        shared.publish(Published { status, state, rtts, at: Instant::now() });
+        shared.publish(Published { status, rtts, at: Instant::now() });
     }
 }

@@ -3,7 +3,7 @@
 use crate::metrics::Metrics;
 use crossbeam_channel::Sender;
 use quorate_engine::Answer;
-use quorate_ledger::Snapshot;
+use quorate_ledger::SharedState;
 use quorate_pbft::ReplicaStatus;
 use quorate_proof::TrustRoot;
 use quorate_storage::{BlockStore, RealDisk, RedbStateStore};
@@ -18,7 +18,6 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     pub(crate) status: ReplicaStatus,
-    pub(crate) state: Snapshot,
     pub(crate) rtts: BTreeMap<ReplicaId, Duration>,
     /// When the core thread last went round.
     pub(crate) at: Instant,
@@ -32,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) blocks: Closable<BlockStore<RealDisk>>,
     pub(crate) store: Closable<RedbStateStore>,
+    /// The executed state; execution waits for who reads it.
+    pub(crate) state: SharedState,
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
@@ -46,7 +47,7 @@ impl Shared {
         genesis_text: String,
         me: ReplicaId,
         metrics: Arc<Metrics>,
-        (blocks, store): (BlockStore<RealDisk>, RedbStateStore),
+        (blocks, store, state): (BlockStore<RealDisk>, RedbStateStore, SharedState),
         published: Published,
     ) -> Self {
         Self {
@@ -56,6 +57,7 @@ impl Shared {
             metrics,
             blocks: Closable::new(blocks),
             store: Closable::new(store),
+            state,
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),

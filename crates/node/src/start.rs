@@ -356,7 +356,7 @@ fn spawn_threads(
             tuning: Tuning::default(),
             nonce,
         },
-        state: machine.snapshot().clone(),
+        admission: machine.state().admission_control(),
     };
     let now = clocks.now();
     let mut signer = RecordingSigner { signer: member.vote.clone(), made: None };
@@ -377,18 +377,13 @@ fn spawn_threads(
         recorder.started(&first.outbox);
         host.record_with(Box::new(recorder));
     }
-    let published = Published {
-        status: host.status(),
-        state: host.state().clone(),
-        rtts: BTreeMap::new(),
-        at: Instant::now(),
-    };
+    let published = Published { status: host.status(), rtts: BTreeMap::new(), at: Instant::now() };
     let shared = Arc::new(Shared::new(
         member.trust,
         member.genesis_text,
         member.me,
         metrics.clone(),
-        (blocks, store),
+        (blocks, store, machine.shared_state()),
         published,
     ));
     // The core thread's inputs are bounded by what feeds them: the verify queue, the window, the waiters.

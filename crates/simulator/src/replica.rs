@@ -143,7 +143,7 @@ impl Node {
                 tuning: self.tuning,
                 nonce,
             },
-            state: machine.snapshot().clone(),
+            admission: machine.state().admission_control(),
         };
         let signer = vote_key(me);
         let (host, turn) = Host::start(config, signer, recovered, now);

@@ -99,7 +99,7 @@ pub fn recover<D: Disk>(
         }
         height = height.next();
     }
-    let state = machine.snapshot();
+    let state = machine.state();
     Ok(Recovered {
         records: verified,
         executed: (state.height(), state.header_hash(), state.time()),

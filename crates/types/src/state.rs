@@ -55,6 +55,11 @@ impl StateKey<'_> {
     /// The beginning of every review's key.
     pub const REVIEWS: [u8; 2] = [0, 5];
 
+    /// Whether a key is in the ledger's own namespace. It comes before all others.
+    pub fn is_own(key: &[u8]) -> bool {
+        key.first() == Some(&0)
+    }
+
     /// The key's bytes, as they are hashed into the tree.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::untagged();

@@ -1,6 +1,8 @@
 //! Measures the standard set in one go: testnets of real processes on this machine, the floor in the same run, each case some
 //! times in turn with the others, and in the end every ledger executed again and every receipt verified.
 
+mod functions;
+mod hot;
 #[path = "../../cluster/judge.rs"]
 mod judge;
 mod net;
@@ -29,6 +31,9 @@ struct Options {
     /// The program to measure; by default the one beside this one
     #[arg(long)]
     quorate: Option<PathBuf>,
+    /// Measure the hot functions by themselves instead, without a testnet
+    #[arg(long)]
+    functions: bool,
     /// Put the table into this file, between the lines `<!-- begin standard -->` and `<!-- end standard -->`
     #[arg(long)]
     into: Option<PathBuf>,
@@ -48,6 +53,10 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), String> {
+    if options.functions {
+        functions::print();
+        return Ok(());
+    }
     let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("quorate"));
     let program = options.quorate.clone().or_else(beside).filter(|path| path.is_file());
     let program = program

@@ -153,7 +153,7 @@ impl Member {
             tuning: Tuning::default(),
             nonce: [nonce; 32],
         };
-        let config = HostConfig { config, state: machine.snapshot().clone() };
+        let config = HostConfig { config, admission: machine.state().admission_control() };
         let (host, turn) = Host::start(config, FakeSigner::member(me.get()), recovered, now);
         let (work, sent, cache) = (VecDeque::new(), VecDeque::new(), Cache::new(1 << 10));
         let reserved = None;

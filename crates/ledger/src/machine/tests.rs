@@ -51,19 +51,19 @@ fn m7_block_0_is_the_genesis() {
     assert_eq!((header.height, header.parent, header.epoch), (Seq::ZERO, Digest::ZERO, Epoch::ZERO));
     assert_eq!((header.ledger, header.time), (id, ledger.genesis.created));
     assert_eq!(header.members_hash, members_hash(&ledger.genesis.members_of_epoch_0(id).unwrap()));
-    assert_eq!(header.state_root, ledger.machine.snapshot().root());
-    assert_eq!(header_hash(&header), ledger.machine.snapshot().header_hash());
+    assert_eq!(header.state_root, ledger.machine.state().root());
+    assert_eq!(header_hash(&header), ledger.machine.state().header_hash());
 }
 
 #[test]
 fn m7_a_header_links_to_its_parent_and_proves_transactions_and_results() {
     let mut ledger = Ledger::new();
-    let parent = ledger.machine.snapshot().header_hash();
+    let parent = ledger.machine.state().header_hash();
     let all = (1..4).map(|sender| ledger.transaction((sender, 0, 0), vec![put("k", "v")])).collect();
     let block = ledger.block(ledger.time() + 5, all);
     assert_eq!((block.header.parent, block.header.height), (parent, Seq::new(1)));
     assert_eq!(block.header.batch_digest, block.batch.as_ref().unwrap().digest());
-    assert_eq!(block.header.state_root, block.state.root());
+    assert_eq!(block.header.state_root, ledger.machine.state().root());
     assert_eq!(block.header.transaction_count, 3);
     assert_eq!(block.header_hash, header_hash(&block.block().header));
     for (index, (id, signed, result)) in block.transactions().enumerate() {
@@ -112,7 +112,7 @@ fn c1_times_are_inclusive_on_both_ends() {
 fn c1_only_registered_senders_consume_unless_the_registry_is_open() {
     let mut ledger = Ledger::new();
     assert_eq!(ledger.run((99, 0, 0), vec![put("k", "v")]), void(VoidReason::Unregistered));
-    assert_eq!(ledger.machine.snapshot().kv_get(b"k"), None);
+    assert_eq!(ledger.machine.state().kv_get(b"k"), None);
     let open = quorate_types::Genesis { registry: RegistryMode::Open, ..genesis() };
     let mut ledger = Ledger::of(open, built_in_applications());
     assert!(ledger.run((99, 0, 0), vec![put("k", "v")]).is_outcome());
@@ -129,7 +129,7 @@ fn f4_a_second_inclusion_is_void_and_no_second_outcome() {
     assert_eq!(results[1..], [&void(VoidReason::NumberUsed); 2]);
     assert_eq!(first.consumed, [(key(1), quorate_types::SessionId::new(0), quorate_types::Number::new(5))]);
     assert!(second.consumed.is_empty());
-    assert_eq!(ledger.machine.snapshot().topic(b"t").unwrap().length, 1);
+    assert_eq!(ledger.machine.state().topic(b"t").unwrap().length, 1);
 }
 
 /// F4: void at block 1, registered or not, is no outcome: the same bytes may still commit.
@@ -137,10 +137,10 @@ fn f4_a_second_inclusion_is_void_and_no_second_outcome() {
 fn f4_a_void_inclusion_leaves_the_state_as_it_was() {
     let mut ledger = Ledger::new();
     ledger.run((1, 0, 0), vec![]);
-    let root = ledger.machine.snapshot().root();
+    let root = ledger.machine.state().root();
     for place in [(1, 0, 0), (1, 0, 99), (99, 0, 0), (1, 8, 99)] {
         assert!(!ledger.run(place, vec![put("k", "v")]).is_outcome());
-        assert_eq!(ledger.machine.snapshot().root(), root);
+        assert_eq!(ledger.machine.state().root(), root);
     }
 }
 
@@ -150,10 +150,10 @@ fn f15_the_other_transaction_with_a_used_number_never_takes_effect() {
     let mut ledger = Ledger::new();
     let mine = ledger.transaction((1, 0, 0), vec![put("k", "T")]);
     ledger.run((1, 0, 0), vec![put("k", "T'")]);
-    let said = ledger.machine.snapshot().session_check(&mine.transaction, Wall(0));
+    let said = ledger.machine.state().admission_control().check(&mine.transaction, Wall(0));
     assert_eq!(said, Admission::BelowLow);
     assert_eq!(ledger.block(ledger.time(), vec![mine]).results[0], void(VoidReason::NumberBelowWindow));
-    assert_eq!(ledger.machine.snapshot().kv_get(b"k").unwrap().value, b"T'");
+    assert_eq!(ledger.machine.state().kv_get(b"k").unwrap().value, b"T'");
 }
 
 #[test]
@@ -195,12 +195,9 @@ fn equal_batches_make_equal_ledgers_byte_for_byte() {
     let (mut one, mut two) = (Ledger::new(), Ledger::new());
     let batches = history(&one, 40);
     assert_eq!(play(&mut one.machine, &batches), play(&mut two.machine, &batches));
-    let leaves = |ledger: &Ledger| {
-        let version = ledger.machine.snapshot().version().clone();
-        version.range(&[]).map(|(key, value)| (key.to_vec(), value.to_vec())).collect::<Vec<_>>()
-    };
+    let leaves = |ledger: &Ledger| ledger.machine.state().leaves().clone();
     assert_eq!(leaves(&one), leaves(&two));
-    assert!(one.machine.snapshot().topic(b"t").unwrap().length > 40);
+    assert!(one.machine.state().topic(b"t").unwrap().length > 40);
 }
 
 #[test]
@@ -218,9 +215,9 @@ fn k1_a_commit_holds_the_state_of_exactly_its_height_while_later_blocks_execute(
         let stored = store.load().unwrap().unwrap();
         assert_eq!(
             (stored.height, stored.header_hash),
-            (Seq::new(height), fresh.machine.snapshot().header_hash())
+            (Seq::new(height), fresh.machine.state().header_hash())
         );
-        assert_eq!(Version::from_leaves(stored.leaves).root(), fresh.machine.snapshot().root());
+        assert_eq!(Tree::from_leaves(stored.leaves).root(), fresh.machine.state().root());
     }
     assert_eq!(hashes.len(), 20);
 }
@@ -238,8 +235,8 @@ fn a_restored_machine_goes_on_as_the_original() {
     let mut restored = Machine::restore(&ledger.genesis, apps(), stored, &header).unwrap();
     assert_eq!(play(&mut restored, &batches), play(&mut ledger.machine, &batches));
     assert!(restored.commit_to(&mut store, Seq::new(20)).unwrap());
-    let rebuilt = Version::from_leaves(store.load().unwrap().unwrap().leaves);
-    assert_eq!(rebuilt.root(), ledger.machine.snapshot().root());
+    let rebuilt = Tree::from_leaves(store.load().unwrap().unwrap().leaves);
+    assert_eq!(rebuilt.root(), ledger.machine.state().root());
 }
 
 #[test]
@@ -280,7 +277,7 @@ fn an_interrupted_commit_leaves_the_old_state_or_the_new_one() {
         assert!(ledger.machine.commit_to(&mut store, Seq::new(2)).is_err());
         assert_eq!(store.height(), Some(Seq::new(height)));
         assert!(ledger.machine.changes_since_commit(Seq::new(2)).is_some(), "nothing is forgotten");
-        let expected = Version::from_leaves(store.load().unwrap().unwrap().leaves);
+        let expected = Tree::from_leaves(store.load().unwrap().unwrap().leaves);
         let place = quorate_types::StateKey::Kv(b"k").to_bytes();
         let stored =
             quorate_types::operation::StoredValue::from_bytes(expected.get(&place).unwrap()).unwrap();
@@ -369,7 +366,7 @@ fn another_application_runs_in_its_own_namespace_and_is_rolled_back() {
     assert_eq!(block.obligation, Some(LedgerTime(110)));
     assert_eq!(ledger.machine.obligation(), Some(LedgerTime(110)));
     let place = [&[7][..], b"counter", &[3; 32]].concat();
-    assert_eq!(ledger.machine.snapshot().version().get(&place).map(AsRef::as_ref), Some(&[110][..]));
+    assert_eq!(ledger.machine.state().tree().get(&place).map(AsRef::as_ref), Some(&[110][..]));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tree::change;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -26,8 +27,11 @@ proptest! {
         let neighbours: Changes = [vec![3, b'a', b'p'], vec![3, b'a', b'p', b'q'], vec![4]]
             .map(|key| (key, Some(Arc::from([1]))))
             .into();
-        let version = Version::default().apply(&neighbours).apply(&in_namespace(&state));
-        let mut block_state = BlockState::new(&version);
+        let mut leaves = Leaves::new();
+        for (key, value) in neighbours.iter().chain(&in_namespace(&state)) {
+            change(&mut leaves, key, value.as_ref());
+        }
+        let mut block_state = BlockState::new(&leaves);
         block_state.merge(in_namespace(&block));
         let mut namespace = Namespace::new(&block_state, "app");
         let mut model = BTreeMap::new();
@@ -54,8 +58,8 @@ proptest! {
 
 #[test]
 fn writes_reach_the_block_only_when_they_are_merged() {
-    let version = Version::default();
-    let mut block = BlockState::new(&version);
+    let leaves = Leaves::new();
+    let mut block = BlockState::new(&leaves);
     let mut namespace = Namespace::new(&block, "app");
     namespace.put(b"k", vec![1]);
     let changes = namespace.into_changes();

@@ -9,13 +9,13 @@ fn void(reason: VoidReason) -> TransactionResult {
 }
 
 fn sessions_and_reviews(ledger: &Ledger) -> (usize, usize) {
-    let version = ledger.machine.snapshot().version();
-    let count = |prefix: &[u8]| version.prefixed(prefix, &[]).count();
+    let state = ledger.machine.state();
+    let count = |prefix: &[u8]| prefixed(state.leaves(), prefix, &[]).count();
     (count(&StateKey::SESSIONS), count(&StateKey::REVIEWS))
 }
 
 fn leaf(ledger: &Ledger, sender: u8, session: u64) -> Option<SessionLeaf> {
-    ledger.machine.snapshot().session(key(sender), SessionId::new(session))
+    ledger.machine.state().session(key(sender), SessionId::new(session))
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn c1_the_first_use_of_a_session_above_the_limit_is_void() {
     assert_eq!(leaf(&ledger, 1, 3), None);
     assert!(ledger.run((1, 2, 1), vec![]).is_outcome(), "an open session goes on");
     assert!(ledger.run((2, 3, 0), vec![]).is_outcome(), "another sender has its own limit");
-    assert_eq!(ledger.machine.snapshot().session_count(key(1)), 3);
+    assert_eq!(ledger.machine.state().session_count(key(1)), 3);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn c1_a_session_is_evicted_when_idle_for_e_and_never_sooner() {
     ledger.block(used_at + EVICT, vec![]);
     assert_eq!(leaf(&ledger, 1, 7), None);
     assert_eq!(sessions_and_reviews(&ledger), (0, 0));
-    assert_eq!(ledger.machine.snapshot().session_count(key(1)), 0);
+    assert_eq!(ledger.machine.state().session_count(key(1)), 0);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn c1_a_session_evicted_at_the_beginning_of_a_block_makes_room_in_it() {
     let block = ledger.block(time, vec![reopened, fresh]);
     assert!(block.results.iter().all(TransactionResult::is_outcome));
     assert_eq!(sessions_and_reviews(&ledger), (2, 2));
-    assert_eq!(ledger.machine.snapshot().session_count(key(1)), 2);
+    assert_eq!(ledger.machine.state().session_count(key(1)), 2);
 }
 
 #[test]

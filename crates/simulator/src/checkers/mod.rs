@@ -25,7 +25,7 @@ use new_views::NewViews;
 use outcomes::Outcomes;
 use quorate_crypto::{Malformed, transaction_id};
 use quorate_engine::Answer;
-use quorate_ledger::ExecutedBlock;
+use quorate_ledger::{ExecutedBlock, State};
 use quorate_pbft::{ReplicaStatus, Report};
 use quorate_types::{
     BlockCertificate, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
@@ -128,7 +128,8 @@ impl Checkers {
         self.submitted.insert(transaction_id(&transaction.transaction));
     }
 
-    pub(crate) fn executed(&mut self, member: ReplicaId, block: &ExecutedBlock) {
+    /// A member executed a block; `state` is its state after it.
+    pub(crate) fn executed(&mut self, member: ReplicaId, block: &ExecutedBlock, state: &State) {
         if self.faulty.contains(&member) {
             return;
         }
@@ -137,7 +138,7 @@ impl Checkers {
         if first && !self.too_many_faults {
             let checked = self.exactly_once.block(block, &self.submitted);
             self.note(checked);
-            let checked = self.reference.block(block, &self.parameters);
+            let checked = self.reference.block(block, state, &self.parameters);
             self.note(checked);
             self.outcomes.block(block);
         }

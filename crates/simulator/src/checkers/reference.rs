@@ -2,10 +2,10 @@
 //! lead to the same state.
 
 use super::Violation;
-use quorate_ledger::ExecutedBlock;
+use quorate_ledger::{ExecutedBlock, State};
 use quorate_types::operation::StoredValue;
 use quorate_types::{
-    FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, SessionId,
+    FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, Seq, SessionId,
     SignedTransaction, TransactionResult, VoidReason,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,12 @@ pub(crate) struct Reference {
 
 impl Reference {
     /// One agreed block, the next one.
-    pub(crate) fn block(&mut self, block: &ExecutedBlock, parameters: &Parameters) -> Result<(), Violation> {
+    pub(crate) fn block(
+        &mut self,
+        block: &ExecutedBlock,
+        state: &State,
+        parameters: &Parameters,
+    ) -> Result<(), Violation> {
         let violation = |what: String| Err(Violation { property: "S11 reference ledger", what });
         let height = block.header.height.get();
         for (index, (id, signed, result)) in (0u32..).zip(block.transactions()) {
@@ -32,7 +37,7 @@ impl Reference {
                 return violation(format!("{id} in {height}: {result:?}, the model says {expected:?}"));
             }
         }
-        self.same_state(block)
+        self.same_state(block.header.height, state)
     }
 
     /// C1, for clients that are registered and never idle for E.
@@ -122,14 +127,12 @@ impl Reference {
     }
 
     /// The state after the block, key by key.
-    fn same_state(&self, block: &ExecutedBlock) -> Result<(), Violation> {
-        let height = block.header.height;
-        let held = block.state.kv_list(b"", None, usize::MAX);
+    fn same_state(&self, height: Seq, state: &State) -> Result<(), Violation> {
+        let held = state.kv_list(b"", None, usize::MAX);
         let same = held.len() == self.values.len()
             && held.iter().zip(&self.values).all(|(held, model)| (&held.0, &held.1) == model);
-        let topic = |(topic, length): (&Vec<u8>, &u64)| {
-            block.state.topic(topic).is_some_and(|leaf| leaf.length == *length)
-        };
+        let topic =
+            |(topic, length): (&Vec<u8>, &u64)| state.topic(topic).is_some_and(|leaf| leaf.length == *length);
         if same && self.topics.iter().all(topic) {
             return Ok(());
         }

@@ -64,7 +64,7 @@ impl Cluster {
             hit("a full disk stops a process");
             return self.crash(member);
         }
-        self.checkers.executed(member, &block);
+        self.checkers.executed(member, &block, &process.machine.state());
         if let Some(story) = &mut self.story {
             let (height, digest) = (block.header.height.get(), block.header.batch_digest);
             story.push(Told::Executed { member, height, digest });

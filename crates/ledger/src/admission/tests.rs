@@ -1,10 +1,10 @@
 use super::*;
-use crate::testing::{EVICT, Ledger, VALIDITY, WINDOW, append, key, put};
+use crate::testing::{EVICT, Ledger, VALIDITY, WINDOW};
 use proptest::prelude::*;
 
 fn admission(ledger: &Ledger, place: (u8, u64, u64), valid_until: u64, wall: u64) -> Admission {
     let signed = ledger.valid_until(place, valid_until, vec![]);
-    ledger.machine.snapshot().session_check(&signed.transaction, Wall(wall))
+    ledger.machine.state().admission_control().check(&signed.transaction, Wall(wall))
 }
 
 #[test]
@@ -63,55 +63,18 @@ proptest! {
         places in prop::collection::vec((1u8..3, 0u64..4, 0u64..20), 1..30),
     ) {
         let mut ledger = Ledger::new();
+        let mut control = ledger.machine.state().admission_control();
         for place in places {
             let signed = ledger.transaction(place, vec![]);
-            let said = ledger.machine.snapshot().session_check(&signed.transaction, Wall(0));
-            let result = ledger.block(ledger.time(), vec![signed]).results[0].clone();
+            let said = control.check(&signed.transaction, Wall(0));
+            let block = ledger.block(ledger.time(), vec![signed]);
+            let result = &block.results[0];
             prop_assert_eq!(said == Admission::Ok, result.is_outcome(), "{:?} {:?}", said, result);
+            control.executed(&block);
+            // Time goes on, and sessions are evicted.
+            control.executed(&ledger.block(ledger.time() + EVICT / 8, vec![]));
+            let anew = ledger.machine.state().admission_control();
+            prop_assert_eq!((control.time, &control.leaves), (anew.time, &anew.leaves));
         }
-    }
-}
-
-#[test]
-fn lists_are_sorted_and_continue_after_a_key() {
-    let mut ledger = Ledger::new();
-    let keys = ["b", "a/2", "a/1", "a", "a/3"];
-    ledger.run((1, 0, 0), keys.iter().map(|key| put(key, key)).collect());
-    ledger.run((1, 0, 1), vec![append("t2", "x"), append("t1", "x"), append("u", "x")]);
-    let snapshot = ledger.machine.snapshot();
-    let names = |list: Vec<(Vec<u8>, StoredValue)>| {
-        list.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect::<Vec<_>>()
-    };
-    assert_eq!(names(snapshot.kv_list(b"", None, 100)), ["a", "a/1", "a/2", "a/3", "b"]);
-    assert_eq!(names(snapshot.kv_list(b"a/", None, 2)), ["a/1", "a/2"]);
-    assert_eq!(names(snapshot.kv_list(b"a/", Some(b"a/2"), 2)), ["a/3"]);
-    assert_eq!(names(snapshot.kv_list(b"c", None, 2)), Vec::<String>::new());
-    let topics: Vec<_> = snapshot.topics(b"t", None, 10).into_iter().map(|(topic, _)| topic).collect();
-    assert_eq!(topics, [b"t1", b"t2"]);
-    let clients = snapshot.clients(Some(&key(7)), 10);
-    assert_eq!(clients, [(key(8), "c8".to_owned()), (key(9), "c9".to_owned())]);
-}
-
-#[test]
-fn x5_what_a_snapshot_says_is_proven_under_its_root() {
-    let mut ledger = Ledger::new();
-    ledger.run((1, 0, 0), vec![put("k", "v"), append("t", "e")]);
-    let snapshot = ledger.machine.snapshot();
-    let session = SessionId::new(0);
-    let present = [
-        StateKey::Kv(b"k"),
-        StateKey::Topic(b"t"),
-        StateKey::Session(key(1), session),
-        StateKey::SessionCount(key(1)),
-        StateKey::Client(key(1)),
-        StateKey::Operator(key(10)),
-    ];
-    for place in &present {
-        let leaf = snapshot.get(place);
-        assert!(leaf.is_some(), "{place:?}");
-        assert!(snapshot.prove(place).verify(&snapshot.root(), &place.to_bytes(), leaf));
-    }
-    for place in [StateKey::Kv(b"none"), StateKey::Session(key(2), session)] {
-        assert!(snapshot.prove(&place).verify(&snapshot.root(), &place.to_bytes(), None));
     }
 }
