@@ -169,6 +169,7 @@ pub fn receipt_to(receipt: &Receipt) -> v1::Receipt {
         result_path: Some(path_to(&receipt.result_path)),
         header: Some(header_to(&receipt.header)),
         certificate: Some(certificate_to(&receipt.certificate)),
+        links: receipt.links.iter().map(header_to).collect(),
     }
 }
 
@@ -179,6 +180,9 @@ pub fn receipt_to(receipt: &Receipt) -> v1::Receipt {
 pub fn receipt_from(wire: v1::Receipt) -> Result<Receipt, Malformed> {
     let transaction_path = path_from(wire.tx_path.as_ref())?;
     let result_path = path_from(wire.result_path.as_ref())?;
+    if wire.links.len() as u64 > u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW {
+        return Err(Malformed("links"));
+    }
     let (_, result) = TransactionResult::from_leaf_bytes(&wire.result).map_err(|_| Malformed("result"))?;
     Ok(Receipt {
         transaction: transaction_from(wire.tx.ok_or(Malformed("tx"))?)?,
@@ -186,6 +190,7 @@ pub fn receipt_from(wire: v1::Receipt) -> Result<Receipt, Malformed> {
         result,
         result_path,
         header: header_from(wire.header.as_ref().ok_or(Malformed("header"))?)?,
+        links: wire.links.iter().map(header_from).collect::<Result<_, _>>()?,
         certificate: certificate_from(wire.certificate.as_ref().ok_or(Malformed("certificate"))?)?,
     })
 }

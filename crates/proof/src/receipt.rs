@@ -3,7 +3,7 @@
 use crate::trust::{CertificateError, TrustRoot};
 use quorate_crypto::{Claim, Ed25519Verifier, MerklePath, Rule, Verifier, header_hash, transaction_id};
 use quorate_types::{
-    BlockCertificate, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId, TransactionResult,
+    BlockCertificate, Digest, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId, TransactionResult,
 };
 
 /// Everything that proves a transaction's outcome to whoever holds the genesis.
@@ -16,7 +16,9 @@ pub struct Receipt {
     /// Path of the result leaf under the header's result root.
     pub result_path: MerklePath,
     pub header: Header,
-    /// q ATTESTs or CHECKPOINTs on the header's hash.
+    /// The headers above it, up to the one that the certificate names; none if that is its own (M8).
+    pub links: Vec<Header>,
+    /// q ATTESTs or CHECKPOINTs on the hash of the last header.
     pub certificate: BlockCertificate,
 }
 
@@ -29,6 +31,8 @@ pub enum ReceiptError {
     OtherMembers,
     #[error("the certificate is for another header")]
     OtherHeader,
+    #[error("the headers between the block and the certificate are no chain")]
+    BrokenChain,
     #[error("the certificate does not verify: {0}")]
     Certificate(CertificateError),
     #[error("the transaction's signature is not valid")]
@@ -82,13 +86,26 @@ impl Receipt {
         if self.header.epoch != trust.members().epoch() || self.header.members_hash != trust.members_hash() {
             return Err(ReceiptError::OtherMembers);
         }
-        let names_header = self.certificate.header == header_hash(&self.header)
-            && self.certificate.height == self.header.height
-            && self.certificate.epoch == self.header.epoch;
-        if !names_header {
+        let (height, hash) = self.chain(trust).ok_or(ReceiptError::BrokenChain)?;
+        let certificate = &self.certificate;
+        if (certificate.epoch, certificate.height, certificate.header) != (self.header.epoch, height, hash) {
             return Err(ReceiptError::OtherHeader);
         }
         self.verify_contents()
+    }
+
+    /// Height and hash of the last header, if each names the one before it as its parent and there are no more than need be.
+    fn chain(&self, trust: &TrustRoot) -> Option<(Seq, Digest)> {
+        let most = trust.genesis().parameters.most_links();
+        if self.links.len() as u64 > most {
+            return None;
+        }
+        self.links.iter().try_fold((self.header.height, header_hash(&self.header)), |(height, hash), link| {
+            let follows = link.height == height.next() && link.parent == hash;
+            let alike = (link.ledger, link.epoch, link.members_hash)
+                == (self.header.ledger, self.header.epoch, self.header.members_hash);
+            (follows && alike).then(|| (link.height, header_hash(link)))
+        })
     }
 
     fn verify_contents(&self) -> Result<VerifiedReceipt, ReceiptError> {

@@ -23,6 +23,9 @@ struct File {
     transaction_path: Vec<String>,
     result_path: Vec<String>,
     header: HeaderFile,
+    /// Left out if the certificate is of the header itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<HeaderFile>,
     certificate: CertificateFile,
 }
 
@@ -79,7 +82,6 @@ impl Receipt {
     pub fn to_json(&self) -> String {
         let text = |digests: &[Digest]| digests.iter().map(Digest::to_string).collect();
         let leaf = self.result.leaf_bytes(&quorate_crypto::transaction_id(&self.transaction.transaction));
-        let header = &self.header;
         let file = File {
             schema: SCHEMA.to_owned(),
             transaction: hex::encode(self.transaction.transaction.signed_bytes()),
@@ -88,19 +90,8 @@ impl Receipt {
             index: self.transaction_path.index,
             transaction_path: text(&self.transaction_path.siblings),
             result_path: text(&self.result_path.siblings),
-            header: HeaderFile {
-                ledger: header.ledger.to_string(),
-                epoch: header.epoch.get(),
-                height: header.height.get(),
-                parent: header.parent.to_string(),
-                time_ms: header.time.0,
-                batch_digest: header.batch_digest.to_string(),
-                transactions_root: header.transactions_root.to_string(),
-                results_root: header.results_root.to_string(),
-                state_root: header.state_root.to_string(),
-                members_hash: header.members_hash.to_string(),
-                transaction_count: header.transaction_count,
-            },
+            header: file_of(&self.header),
+            links: self.links.iter().map(file_of).collect(),
             certificate: CertificateFile {
                 kind: match self.certificate.kind {
                     CertificateKind::Attest => "attest".to_owned(),
@@ -142,6 +133,7 @@ impl Receipt {
         let (_, result) = TransactionResult::from_leaf_bytes(&bytes(&file.result, "result")?)
             .map_err(|error| malformed(&error.to_string()))?;
         let header = header_of(&file.header)?;
+        let links = file.links.iter().map(header_of).collect::<Result<Vec<_>, _>>()?;
         let path = |siblings: &[String], what| {
             let siblings = digests(siblings, what)?;
             Ok(MerklePath { index: file.index, count: header.transaction_count, siblings })
@@ -151,9 +143,26 @@ impl Receipt {
             transaction_path: path(&file.transaction_path, "transaction_path")?,
             result,
             result_path: path(&file.result_path, "result_path")?,
-            certificate: certificate_of(&file.certificate, &header)?,
+            certificate: certificate_of(&file.certificate, links.last().unwrap_or(&header))?,
             header,
+            links,
         })
+    }
+}
+
+fn file_of(header: &Header) -> HeaderFile {
+    HeaderFile {
+        ledger: header.ledger.to_string(),
+        epoch: header.epoch.get(),
+        height: header.height.get(),
+        parent: header.parent.to_string(),
+        time_ms: header.time.0,
+        batch_digest: header.batch_digest.to_string(),
+        transactions_root: header.transactions_root.to_string(),
+        results_root: header.results_root.to_string(),
+        state_root: header.state_root.to_string(),
+        members_hash: header.members_hash.to_string(),
+        transaction_count: header.transaction_count,
     }
 }
 
