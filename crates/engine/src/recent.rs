@@ -2,7 +2,7 @@
 
 use quorate_ledger::SealedBlock;
 use quorate_types::mutants::mutant;
-use quorate_types::{BlockCertificate, Number, PublicKey, Seq, SessionId, TransactionId, limits};
+use quorate_types::{BlockCertificate, Header, Number, PublicKey, Seq, SessionId, TransactionId, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ pub struct Outcome {
     pub id: TransactionId,
     pub block: Arc<SealedBlock>,
     pub index: u32,
+    /// The headers above the block, up to the one that the certificate names (M8).
+    pub links: Vec<Header>,
     pub certificate: BlockCertificate,
 }
 
@@ -61,10 +63,23 @@ impl Recent {
         }
     }
 
+    /// The blocks below this one that have no certificate of their own, down to the first that has.
+    pub(crate) fn uncertified_below(&self, height: Seq) -> Vec<Seq> {
+        let below = self.blocks.range(..height).rev().map(|(at, _)| *at);
+        below.take_while(|at| !self.certificates.contains_key(at)).collect()
+    }
+
+    /// What proves a block: its own certificate, or the next one above with the headers up to there (M8).
+    fn proof(&self, height: Seq) -> Option<(Vec<Header>, BlockCertificate)> {
+        let (at, certificate) = self.certificates.range(height..).next()?;
+        let links: Vec<Header> =
+            self.blocks.range(height.next()..=*at).map(|(_, block)| block.header.clone()).collect();
+        Some((links, certificate.clone()))
+    }
+
     /// The outcomes in a block, by transaction and by number.
     pub(crate) fn outcomes_of(&self, height: Seq) -> Vec<(Outcome, Consumed)> {
-        let (Some(block), Some(certificate)) = (self.blocks.get(&height), self.certificates.get(&height))
-        else {
+        let (Some(block), Some((links, certificate))) = (self.blocks.get(&height), self.proof(height)) else {
             return Vec::new();
         };
         (0u32..)
@@ -73,7 +88,8 @@ impl Recent {
             .map(|(index, (id, signed, _))| {
                 let transaction = &signed.transaction;
                 let number = (transaction.sender, transaction.session, transaction.number);
-                (Outcome { id, block: block.clone(), index, certificate: certificate.clone() }, number)
+                let (links, certificate) = (links.clone(), certificate.clone());
+                (Outcome { id, block: block.clone(), index, links, certificate }, number)
             })
             .collect()
     }
@@ -92,8 +108,8 @@ impl Recent {
 
     fn outcome(&self, height: Seq, index: u32, id: TransactionId) -> Option<Outcome> {
         let block = self.blocks.get(&height)?.clone();
-        let certificate = self.certificates.get(&height)?.clone();
-        Some(Outcome { id, block, index, certificate })
+        let (links, certificate) = self.proof(height)?;
+        Some(Outcome { id, block, index, links, certificate })
     }
 }
 
@@ -111,6 +127,7 @@ pub fn receipt(outcome: &Outcome) -> quorate_proof::Receipt {
         result: result.clone(),
         result_path: block.result_path(index).expect("in the block"),
         header: block.header.clone(),
+        links: outcome.links.clone(),
         certificate: outcome.certificate.clone(),
     }
 }

@@ -15,7 +15,7 @@ use quorate_proof::Receipt;
 use quorate_storage::StoredBlock;
 use quorate_storage::index::number_key;
 use quorate_types::{
-    BlockCertificate, ErrorCode, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
+    BlockCertificate, ErrorCode, Header, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,7 +76,11 @@ fn answered(txid: TransactionId, answer: &Answer) -> v1::Outcome {
 }
 
 /// The receipt of a transaction in a stored block.
-fn stored_receipt(stored: &StoredBlock, index: u32, certificate: BlockCertificate) -> Option<Receipt> {
+fn stored_receipt(
+    stored: &StoredBlock,
+    index: u32,
+    (links, certificate): (Vec<Header>, BlockCertificate),
+) -> Option<Receipt> {
     let batch = stored.block.batch.as_ref()?;
     let transaction = batch.transactions.get(index as usize)?.clone();
     let result = stored.results.get(index as usize)?.clone();
@@ -93,6 +97,7 @@ fn stored_receipt(stored: &StoredBlock, index: u32, certificate: BlockCertificat
         result,
         result_path: results.path(index)?,
         header: stored.block.header.clone(),
+        links,
         certificate,
     })
 }
@@ -170,10 +175,10 @@ impl Service {
     }
 
     fn receipt_at(&self, height: Seq, index: u32) -> Result<Option<Receipt>, Status> {
-        let (stored, certificate) = self.block(height)?;
-        Ok(stored
-            .zip(certificate)
-            .and_then(|(stored, certificate)| stored_receipt(&stored, index, certificate)))
+        let most_links = self.shared.trust.genesis().parameters.most_links();
+        let stored = with(&self.shared.blocks, |blocks| blocks.block(height))?;
+        let proof = with(&self.shared.blocks, |blocks| blocks.proof(height, most_links))?;
+        Ok(stored.zip(proof).and_then(|(stored, proof)| stored_receipt(&stored, index, proof)))
     }
 
     fn block(&self, height: Seq) -> Result<(Option<StoredBlock>, Option<BlockCertificate>), Status> {

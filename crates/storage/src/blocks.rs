@@ -240,6 +240,18 @@ impl<D: Disk> BlockStore<D> {
         }
     }
 
+    /// What proves a block: its own certificate, or the next one above with the headers up to there, at most so many (M8).
+    ///
+    /// # Errors
+    /// If the disk fails or is damaged.
+    pub fn proof(&self, height: Seq, most_links: u64) -> io::Result<Option<(Vec<Header>, BlockCertificate)>> {
+        let next = self.certificates.range(height..).next().map(|(at, _)| *at);
+        let Some(at) = next.filter(|at| at.above(height) <= most_links) else { return Ok(None) };
+        let mut links = VecDeque::new();
+        self.extend_links(&mut links, height, at)?;
+        Ok(self.certificate(at)?.map(|certificate| (links.into(), certificate)))
+    }
+
     /// Blocks with certificates from `from` on, until none is certified, or the limits are reached; the first is always
     /// given. A block without a certificate of its own comes with the headers that link it to the next that has one (M8), if
     /// they are not too many.

@@ -7,7 +7,7 @@ use quorate_ledger::{
     ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header,
 };
 use quorate_pbft::Recovered;
-use quorate_types::{Genesis, Members, Record, Seq};
+use quorate_types::{Genesis, Members, Record, Seq, limits};
 use std::sync::Arc;
 
 /// Records verified in one call.
@@ -86,7 +86,10 @@ pub fn recover<D: Disk>(
     }
     not_cut_short(&records, machine.height(), window)?;
     let verified = verify_records(members, verifier, records)?;
-    let first = stable.min(blocks.certified()).next();
+    // What is further below is proven by the headers up to a checkpoint (M8).
+    let far_below = stable.minus(limits::RECENT_BLOCKS as u64);
+    let certified = blocks.certified().max(far_below).min(machine.height());
+    let first = stable.min(certified).next();
     let (mut batches, mut headers) = (Vec::new(), Vec::new());
     // The stable checkpoint's own header is compared too (K4).
     let mut height = if first > Seq::new(1) { first.previous() } else { first };
@@ -104,7 +107,7 @@ pub fn recover<D: Disk>(
         records: verified,
         executed: (state.height(), state.header_hash(), state.time()),
         batches,
-        certified: blocks.certified().min(machine.height()),
+        certified,
         headers,
         obligation: machine.obligation(),
     })

@@ -94,6 +94,7 @@ fn valid(trust: &TrustRoot) -> Receipt {
         transaction_path: transactions.path(2).expect("in range"),
         result,
         result_path: results.path(2).expect("in range"),
+        links: Vec::new(),
         certificate: certificate(trust, &header),
         header,
     }

@@ -132,3 +132,24 @@ fn what_is_forgotten_with_an_old_block_is_only_what_stands_there() {
     assert!(recent.by_id.is_empty() && recent.by_number.is_empty());
     assert_eq!(recent.blocks.len(), limits::RECENT_BLOCKS);
 }
+
+#[test]
+fn m8_a_later_certificate_proves_what_has_none_of_its_own() {
+    let (mut chain, mut recent) = (Chain::new(), Recent::default());
+    let put = chain.put(1, 0);
+    let lost = chain.block(vec![put.clone()]);
+    recent.add(lost.clone());
+    for _ in 0..3 {
+        recent.add(chain.block(Vec::new()));
+    }
+    recent.certify(certificate(Seq::new(4)));
+    assert_eq!(recent.uncertified_below(Seq::new(4)), [3, 2, 1].map(Seq::new));
+    let outcome = recent.by_id(&id(&put)).flatten().expect("proven");
+    assert_eq!(outcome.certificate.height, Seq::new(4));
+    assert_eq!(outcome.links.iter().map(|link| link.height.get()).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(outcome.links[0].parent, lost.header_hash);
+    assert_eq!(recent.outcomes_of(Seq::new(1))[0].0.links, outcome.links);
+    recent.certify(certificate(Seq::new(1)));
+    assert!(recent.by_id(&id(&put)).flatten().expect("certified").links.is_empty(), "its own is shorter");
+    assert_eq!(recent.uncertified_below(Seq::new(4)), [3, 2].map(Seq::new));
+}

@@ -53,23 +53,61 @@ fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
         members_hash: trust.members_hash(),
         transaction_count: 3,
     };
-    let hash = header_hash(&header);
-    let statement = Statement::Attest { seq: header.height, header: hash };
-    let certificate = BlockCertificate {
-        epoch: Epoch::ZERO,
-        height: header.height,
-        header: hash,
-        kind: CertificateKind::Attest,
-        signatures: (0..3).map(|id| sign(trust, id, &statement)).collect(),
-    };
     Receipt {
         transaction,
         transaction_path: transactions.path(0).expect("in range"),
         result,
         result_path: results.path(0).expect("in range"),
+        certificate: certificate_of(trust, &header),
         header,
-        certificate,
+        links: Vec::new(),
     }
+}
+
+fn certificate_of(trust: &TrustRoot, header: &Header) -> BlockCertificate {
+    let hash = header_hash(header);
+    let statement = Statement::Attest { seq: header.height, header: hash };
+    BlockCertificate {
+        epoch: Epoch::ZERO,
+        height: header.height,
+        header: hash,
+        kind: CertificateKind::Attest,
+        signatures: (0..3).map(|id| sign(trust, id, &statement)).collect(),
+    }
+}
+
+/// A receipt whose block is proven by the certificate of the second block above it.
+fn receipt_by_links(trust: &TrustRoot) -> Receipt {
+    let mut receipt = receipt(trust);
+    let mut last = receipt.header.clone();
+    for _ in 0..2 {
+        last = Header { height: last.height.next(), parent: header_hash(&last), ..last };
+        receipt.links.push(last.clone());
+    }
+    receipt.certificate = certificate_of(trust, &last);
+    receipt
+}
+
+#[test]
+fn m8_headers_lead_from_a_block_to_a_later_certificate() {
+    let trust = trust();
+    let receipt = receipt_by_links(&trust);
+    assert_eq!(receipt.verify(&trust).expect("verifies").height, Seq::new(7));
+    assert_eq!(Receipt::from_json(&receipt.to_json()).expect("reads back"), receipt);
+    let broken = |change: &dyn Fn(&mut Receipt)| {
+        let mut other = receipt.clone();
+        change(&mut other);
+        other.verify(&trust).unwrap_err()
+    };
+    let chain = ReceiptError::BrokenChain;
+    assert_eq!(broken(&|receipt| receipt.links[0].parent.0[3] ^= 1), chain);
+    assert_eq!(broken(&|receipt| receipt.links[0].time = LedgerTime(6)), chain);
+    assert_eq!(broken(&|receipt| receipt.links[1].height = Seq::new(10)), chain);
+    assert_eq!(broken(&|receipt| receipt.links[1].members_hash = Digest([9; 32])), chain);
+    assert_eq!(broken(&|receipt| drop(receipt.links.remove(0))), chain);
+    assert_eq!(broken(&|receipt| drop(receipt.links.pop())), ReceiptError::OtherHeader);
+    let most = usize::try_from(trust.genesis().parameters.most_links()).unwrap();
+    assert_eq!(broken(&|receipt| receipt.links.resize(most + 1, receipt.links[0].clone())), chain);
 }
 
 fn receipt(trust: &TrustRoot) -> Receipt {

@@ -2,8 +2,8 @@
 
 use super::Violation;
 use crate::scheme::SimVerifier;
-use quorate_crypto::{Claim, Rule, Verifier, transaction_id};
-use quorate_engine::Answer;
+use quorate_crypto::{Claim, Rule, Verifier, header_hash, transaction_id};
+use quorate_engine::{Answer, Outcome};
 use quorate_ledger::ExecutedBlock;
 use quorate_types::{BlockCertificate, Members, Seq, SignedTransaction, TransactionId, TransactionResult};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,9 @@ impl Outcomes {
             Answer::Refused(_) => return Ok(()),
         };
         certificate(members, &outcome.certificate)?;
+        if !proves(outcome) {
+            return violation(format!("{} was told under a certificate of another block", outcome.id));
+        }
         let id = transaction_id(&asked.transaction);
         if (outcome.id == id) == of_another {
             return violation(format!(
@@ -57,6 +60,19 @@ impl Outcomes {
         }
         Ok(())
     }
+}
+
+/// M8: the certificate is of the block, or of one that its headers lead to.
+fn proves(outcome: &Outcome) -> bool {
+    let mut last = &outcome.block.header;
+    for link in &outcome.links {
+        if link.height != last.height.next() || link.parent != header_hash(last) {
+            return false;
+        }
+        last = link;
+    }
+    let certificate = &outcome.certificate;
+    (certificate.height, certificate.header) == (last.height, header_hash(last))
 }
 
 /// M8: q valid signatures by distinct members.

@@ -186,10 +186,14 @@ fn s14_an_answer_that_the_ledger_does_not_have() {
         id: transaction_id(&transaction.transaction),
         index: 0,
         block: block.sealed.clone(),
-        certificate: certificate(&block, &cluster, 3),
+        links: Vec::new(),
+        certificate(&block, &cluster, 3),
     };
-    checkers.answered(&transaction, &Answer::Outcome(outcome));
+    checkers.answered(&transaction, &Answer::Outcome(outcome.clone()));
     assert_eq!(flagged(&checkers), ["S14 outcome"]);
+    let of_another = Outcome { links: vec![block.header.clone()], ..outcome };
+    checkers.answered(&transaction, &Answer::Outcome(of_another));
+    assert_eq!(flagged(&checkers), ["S14 outcome"; 2], "its header does not follow itself");
 }
 
 #[test]

@@ -83,6 +83,11 @@ fn m8_blocks_without_a_certificate_come_with_links_to_the_next_one() {
     assert_eq!(store.certified(), Seq::new(1));
     assert_eq!(store.certified_blocks(Seq::new(5), 10, usize::MAX, 2).unwrap(), [], "the way is too long");
     assert_eq!(given(&open(&disk), 1, 10), expected, "after a restart");
+    let proof = |height, most| {
+        let found = store.proof(Seq::new(height), most).unwrap();
+        found.map(|(links, certificate)| (links.len(), certificate.height.get()))
+    };
+    assert_eq!([proof(4, 3), proof(5, 3), proof(5, 2), proof(9, 3)], [Some((0, 4)), Some((3, 8)), None, None]);
 }
 
 #[test]
