@@ -15,7 +15,8 @@ use quorate_proof::Receipt;
 use quorate_storage::StoredBlock;
 use quorate_storage::index::number_key;
 use quorate_types::{
-    BlockCertificate, ErrorCode, Header, Operation, Operations, PublicKey, Seq, SessionId, TransactionId, limits,
+    BlockCertificate, ErrorCode, Header, Operation, Operations, PublicKey, Seq, SessionId, TransactionId,
+    limits,
 };
 use std::pin::Pin;
 use std::sync::Arc;

@@ -3,7 +3,8 @@
 use crate::trust::{CertificateError, TrustRoot};
 use quorate_crypto::{Claim, Ed25519Verifier, MerklePath, Rule, Verifier, header_hash, transaction_id};
 use quorate_types::{
-    BlockCertificate, Digest, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId, TransactionResult,
+    BlockCertificate, Digest, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId,
+    TransactionResult,
 };
 
 /// Everything that proves a transaction's outcome to whoever holds the genesis.

@@ -21,7 +21,7 @@ const EDGES: &[(&str, &str)] = &[
     ("client", "types crypto proof api"),
     ("cli", "node client proof storage ledger types crypto"),
     ("simulator", "types crypto codec pbft ledger storage engine"),
-    ("bench", "types crypto ledger storage proof client simulator"),
+    ("bench", "types crypto codec ledger storage proof client simulator"),
     ("byz", "types crypto codec proof api network node simulator"),
     ("model", "types crypto pbft"),
     ("fuzz-targets", "types crypto codec pbft ledger storage engine proof api network node"),

@@ -104,8 +104,8 @@ fn m8_headers_lead_from_a_block_to_a_later_certificate() {
     assert_eq!(broken(&|receipt| receipt.links[0].time = LedgerTime(6)), chain);
     assert_eq!(broken(&|receipt| receipt.links[1].height = Seq::new(10)), chain);
     assert_eq!(broken(&|receipt| receipt.links[1].members_hash = Digest([9; 32])), chain);
-    assert_eq!(broken(&|receipt| drop(receipt.links.remove(0))), chain);
-    assert_eq!(broken(&|receipt| drop(receipt.links.pop())), ReceiptError::OtherHeader);
+    assert_eq!(broken(&|receipt| receipt.links = receipt.links[1..].to_vec()), chain);
+    assert_eq!(broken(&|receipt| receipt.links.truncate(1)), ReceiptError::OtherHeader);
     let most = usize::try_from(trust.genesis().parameters.most_links()).unwrap();
     assert_eq!(broken(&|receipt| receipt.links.resize(most + 1, receipt.links[0].clone())), chain);
 }

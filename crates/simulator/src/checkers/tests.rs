@@ -187,7 +187,7 @@ fn s14_an_answer_that_the_ledger_does_not_have() {
         index: 0,
         block: block.sealed.clone(),
         links: Vec::new(),
-        certificate(&block, &cluster, 3),
+        certificate: certificate(&block, &cluster, 3),
     };
     checkers.answered(&transaction, &Answer::Outcome(outcome.clone()));
     assert_eq!(flagged(&checkers), ["S14 outcome"]);

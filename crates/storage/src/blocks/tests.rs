@@ -87,7 +87,10 @@ fn m8_blocks_without_a_certificate_come_with_links_to_the_next_one() {
         let found = store.proof(Seq::new(height), most).unwrap();
         found.map(|(links, certificate)| (links.len(), certificate.height.get()))
     };
-    assert_eq!([proof(4, 3), proof(5, 3), proof(5, 2), proof(9, 3)], [Some((0, 4)), Some((3, 8)), None, None]);
+    assert_eq!(
+        [proof(4, 3), proof(5, 3), proof(5, 2), proof(9, 3)],
+        [Some((0, 4)), Some((3, 8)), None, None]
+    );
 }
 
 #[test]
