@@ -69,11 +69,11 @@ impl Recent {
         below.take_while(|at| !self.certificates.contains_key(at)).collect()
     }
 
-    /// What proves a block: its own certificate, or the next one above with the headers up to there (M8).
+    /// What proves a block that is held: its own certificate, or the next one above with the headers up to there (M8).
     fn proof(&self, height: Seq) -> Option<(Vec<Header>, BlockCertificate)> {
         let (at, certificate) = self.certificates.range(height..).next()?;
         let links: Vec<Header> =
-            self.blocks.range(height.next()..=*at).map(|(_, block)| block.header.clone()).collect();
+            self.blocks.range(height..=*at).skip(1).map(|(_, block)| block.header.clone()).collect();
         Some((links, certificate.clone()))
     }
 
