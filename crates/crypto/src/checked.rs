@@ -1,7 +1,8 @@
 //! Messages and records with their digests recomputed (M3), and what of them needs a signature check.
 
 use crate::digest::{
-    base_proof_digest, header_hash, null_batch_digest, prepared_set_digest, sha256, transaction_id,
+    base_proof_digest, header_hash, last_linked, null_batch_digest, prepared_set_digest, sha256,
+    transaction_id,
 };
 use crate::verify::{Attested, Claim, Malformed, Rule};
 use quorate_types::mutants::mutant;
@@ -358,13 +359,7 @@ impl Claims<'_> {
         if links.len() as u64 > u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW {
             return Err(Malformed::BadList);
         }
-        let (mut height, mut tip) = (block.header.height, header_hash);
-        for link in links {
-            if link.ledger != block.header.ledger || link.height != height.next() || link.parent != tip {
-                return Err(Malformed::DigestMismatch);
-            }
-            (height, tip) = (link.height, self::header_hash(link));
-        }
+        let (height, tip) = last_linked(&block.header, links).ok_or(Malformed::DigestMismatch)?;
         if certificate.header != tip || certificate.height != height || block.header.batch_digest != digest {
             return Err(Malformed::DigestMismatch);
         }

@@ -2,7 +2,7 @@
 
 use quorate_types::mutants::mutant;
 use quorate_types::{
-    BaseProof, Batch, Digest, Genesis, Header, LedgerId, Members, PreparedCertificate, Transaction,
+    BaseProof, Batch, Digest, Genesis, Header, LedgerId, Members, PreparedCertificate, Seq, Transaction,
     TransactionId, ViewChange, layout::Writer,
 };
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,14 @@ pub fn header_hash(header: &Header) -> Digest {
 /// The hash of a member set as it stands in headers (M7).
 pub fn members_hash(members: &Members) -> Digest {
     sha256(&members.hashed_bytes())
+}
+
+/// Height and hash of the last header, if each of the links names the one before it as its parent (M8).
+pub fn last_linked(header: &Header, links: &[Header]) -> Option<(Seq, Digest)> {
+    links.iter().try_fold((header.height, header_hash(header)), |(height, hash), link| {
+        let follows = link.ledger == header.ledger && link.height == height.next() && link.parent == hash;
+        follows.then(|| (link.height, header_hash(link)))
+    })
 }
 
 /// The ledger id of a genesis (M1).

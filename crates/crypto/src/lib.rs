@@ -15,8 +15,8 @@ pub mod verify;
 pub use cache::Cache;
 pub use checked::{CheckedBlock, CheckedMessage, CheckedRecord, HashedBatch, HashedTransaction};
 pub use digest::{
-    base_proof_digest, genesis_ledger_id, header_hash, members_hash, null_batch_digest, prepared_set_digest,
-    sha256, transaction_id, view_change_digest,
+    base_proof_digest, genesis_ledger_id, header_hash, last_linked, members_hash, null_batch_digest,
+    prepared_set_digest, sha256, transaction_id, view_change_digest,
 };
 pub use ed25519::Ed25519Verifier;
 pub use keys::{

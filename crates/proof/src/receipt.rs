@@ -1,7 +1,7 @@
 //! Receipts: a transaction, its result, and why a quorum of members stands behind both (C3, C4).
 
 use crate::trust::{CertificateError, TrustRoot};
-use quorate_crypto::{Claim, Ed25519Verifier, MerklePath, Rule, Verifier, header_hash, transaction_id};
+use quorate_crypto::{Claim, Ed25519Verifier, MerklePath, Rule, Verifier, last_linked, transaction_id};
 use quorate_types::{
     BlockCertificate, Digest, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId,
     TransactionResult,
@@ -101,12 +101,9 @@ impl Receipt {
         if self.links.len() as u64 > most {
             return None;
         }
-        self.links.iter().try_fold((self.header.height, header_hash(&self.header)), |(height, hash), link| {
-            let follows = link.height == height.next() && link.parent == hash;
-            let alike = (link.ledger, link.epoch, link.members_hash)
-                == (self.header.ledger, self.header.epoch, self.header.members_hash);
-            (follows && alike).then(|| (link.height, header_hash(link)))
-        })
+        let members = |header: &Header| (header.epoch, header.members_hash);
+        let alike = self.links.iter().all(|link| members(link) == members(&self.header));
+        last_linked(&self.header, &self.links).filter(|_| alike)
     }
 
     fn verify_contents(&self) -> Result<VerifiedReceipt, ReceiptError> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::genesis_file::tests::example;
-use quorate_crypto::{Ed25519Signer, MerkleTree, Signer};
+use quorate_crypto::{Ed25519Signer, MerkleTree, Signer, header_hash};
 use quorate_types::{
     CertificateKind, Digest, Epoch, Number, Operation, Operations, SessionId, Signature, Statement,
     Transaction, VoidReason,

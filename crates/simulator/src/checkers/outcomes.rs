@@ -2,7 +2,7 @@
 
 use super::Violation;
 use crate::scheme::SimVerifier;
-use quorate_crypto::{Claim, Rule, Verifier, header_hash, transaction_id};
+use quorate_crypto::{Claim, Rule, Verifier, last_linked, transaction_id};
 use quorate_engine::{Answer, Outcome};
 use quorate_ledger::ExecutedBlock;
 use quorate_types::{BlockCertificate, Members, Seq, SignedTransaction, TransactionId, TransactionResult};
@@ -64,15 +64,8 @@ impl Outcomes {
 
 /// M8: the certificate is of the block, or of one that its headers lead to.
 fn proves(outcome: &Outcome) -> bool {
-    let mut last = &outcome.block.header;
-    for link in &outcome.links {
-        if link.height != last.height.next() || link.parent != header_hash(last) {
-            return false;
-        }
-        last = link;
-    }
     let certificate = &outcome.certificate;
-    (certificate.height, certificate.header) == (last.height, header_hash(last))
+    last_linked(&outcome.block.header, &outcome.links) == Some((certificate.height, certificate.header))
 }
 
 /// M8: q valid signatures by distinct members.
