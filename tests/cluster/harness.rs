@@ -115,10 +115,15 @@ impl Net<'_> {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Whether every replica votes, and what `status` says of them. It fails while one does not: `up` waits for a quorum only.
+    pub(crate) fn status(&self) -> (bool, Value) {
+        let output = self.run(&["-o", "json", "status"]);
+        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+
     /// The member that the replicas in reach call primary.
     pub(crate) fn primary(&self) -> usize {
-        let output = self.run(&["-o", "json", "status"]);
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (_, status) = self.status();
         let nodes = status["nodes"].as_array().unwrap();
         let newest =
             nodes.iter().filter(|node| node["view"].is_u64()).max_by_key(|node| node["view"].as_u64());
@@ -143,10 +148,10 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
 
 /// Every replica votes and has executed as much as the others.
 pub(crate) fn all_equal(net: &Net<'_>) -> bool {
-    let output = net.run(&["-o", "json", "status"]);
-    let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
-    let executed: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| &node["executed"]).collect();
-    output.status.success() && executed.windows(2).all(|pair| pair[0].is_u64() && pair[0] == pair[1])
+    let (all_vote, status) = net.status();
+    let Some(nodes) = status["nodes"].as_array() else { return false };
+    let executed: Vec<_> = nodes.iter().map(|node| &node["executed"]).collect();
+    all_vote && executed.windows(2).all(|pair| pair[0].is_u64() && pair[0] == pair[1])
 }
 
 /// Whether a process runs and is no zombie.

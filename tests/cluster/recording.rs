@@ -35,7 +35,7 @@ fn what_replicas_recorded_under_load_with_a_kill_replays_byte_for_byte() {
     let mut load =
         net.command(&["tx", "bench", "-c", "16", "-d", "4s", "--warmup", "100ms"]).spawn().unwrap();
     crate::harness::until("blocks are executed", || {
-        net.json(&["status"])["nodes"][0]["executed"].as_u64() > Some(20)
+        net.status().1["nodes"][0]["executed"].as_u64() > Some(20)
     });
     let primary = net.primary().to_string();
     net.succeed(&["testnet", "kill", &primary]);
