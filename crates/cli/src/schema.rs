@@ -82,7 +82,17 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ("kv.list", LOCAL, &[("entries", "objects")]),
     ("kv.put", WRITTEN, &[]),
     ("node.init", &[("dir", "string"), ("store", "string")], &[]),
-    ("receipt.show", WRITTEN, &[("verified", "boolean"), ("ledger", "hash"), ("operations", "any")]),
+    (
+        "receipt.show",
+        WRITTEN,
+        &[
+            ("verified", "boolean"),
+            ("ledger", "hash"),
+            ("links", "integer"),
+            ("certificate_height", "integer"),
+            ("operations", "any"),
+        ],
+    ),
     (
         "debug.replay",
         &[

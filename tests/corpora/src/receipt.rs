@@ -37,10 +37,12 @@ pub(crate) fn real_genesis() -> Genesis {
     }
 }
 
-/// The root of trust, and the one receipt whose certificate all four members signed.
+/// The root of trust, and the two receipts of one transaction whose certificates all four members signed: of its block, and of the
+/// second block above it, to which headers lead.
 struct World {
     trust: TrustRoot,
     valid: Receipt,
+    linked: Receipt,
 }
 
 fn world() -> &'static World {
@@ -48,7 +50,8 @@ fn world() -> &'static World {
     WORLD.get_or_init(|| {
         let trust = TrustRoot::from_genesis(real_genesis()).expect("a good genesis");
         let valid = valid(&trust);
-        World { trust, valid }
+        let linked = linked(&trust, &valid);
+        World { trust, valid, linked }
     })
 }
 
@@ -100,6 +103,19 @@ fn valid(trust: &TrustRoot) -> Receipt {
     }
 }
 
+fn linked(trust: &TrustRoot, valid: &Receipt) -> Receipt {
+    let above = |below: &Header| Header {
+        height: below.height.next(),
+        parent: header_hash(below),
+        transaction_count: 0,
+        ..below.clone()
+    };
+    let first = above(&valid.header);
+    let second = above(&first);
+    let certificate = certificate(trust, &second);
+    Receipt { links: vec![first, second], certificate, ..valid.clone() }
+}
+
 fn certificate(trust: &TrustRoot, header: &Header) -> BlockCertificate {
     let mut certificate = BlockCertificate {
         epoch: Epoch::ZERO,
@@ -123,10 +139,15 @@ pub(crate) fn valid_receipt() -> &'static Receipt {
     &world().valid
 }
 
-/// A receipt: the first byte says whether the rest is its JSON or a list of edits of the valid one.
+/// The valid receipt whose certificate is of a later block.
+pub(crate) fn linked_receipt() -> &'static Receipt {
+    &world().linked
+}
+
+/// A receipt: the first byte says whether the rest is its JSON or a list of edits of a valid one.
 pub fn receipt(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 2 {
+    match kind % 3 {
         0 => {
             let Ok(text) = std::str::from_utf8(bytes) else { return };
             if let Ok(receipt) = bounded(bytes, |_| Receipt::from_json(text)) {
@@ -134,9 +155,9 @@ pub fn receipt(bytes: &[u8]) {
                 judge(&receipt);
             }
         }
-        _ => {
+        kind => {
             let mut cursor = Cursor::new(bytes);
-            let mut receipt = world().valid.clone();
+            let mut receipt = if kind == 1 { valid_receipt() } else { linked_receipt() }.clone();
             while !cursor.is_empty() {
                 edit(&mut receipt, &mut cursor);
             }
@@ -150,8 +171,9 @@ pub fn receipt(bytes: &[u8]) {
 
 /// Whatever verifies says what the valid receipt says, on the word of members who signed that.
 pub(crate) fn judge(receipt: &Receipt) {
-    let World { trust, valid } = world();
+    let World { trust, valid, linked } = world();
     let Ok(verified) = receipt.verify(trust) else { return };
+    let valid = if receipt.links.is_empty() { valid } else { linked };
     let same = Receipt { certificate: valid.certificate.clone(), ..receipt.clone() };
     assert_eq!(&same, valid, "a receipt that nobody signed is accepted");
     assert_eq!(verified.id, transaction_id(&valid.transaction.transaction));
@@ -189,8 +211,7 @@ fn digest(cursor: &mut Cursor<'_>, mut now: Digest) -> Digest {
 /// Changes one field.
 fn edit(receipt: &mut Receipt, cursor: &mut Cursor<'_>) {
     let transaction = &mut receipt.transaction.transaction;
-    let header = &mut receipt.header;
-    match cursor.below(36) {
+    match cursor.below(43) {
         0 => transaction.session = SessionId::new(number(cursor, transaction.session.get())),
         1 => transaction.number = Number::new(number(cursor, transaction.number.get())),
         2 => transaction.valid_until = LedgerTime(number(cursor, transaction.valid_until.0)),
@@ -206,6 +227,24 @@ fn edit(receipt: &mut Receipt, cursor: &mut Cursor<'_>) {
         12 => receipt.result_path.count = small(cursor, receipt.result_path.count),
         13 => siblings(cursor, &mut receipt.result_path.siblings),
         14 => receipt.result = result(cursor),
+        which @ 15..=25 => edit_header(&mut receipt.header, which, cursor),
+        // What the header says now, without the members' word on it.
+        26 => receipt.certificate.header = header_hash(receipt.links.last().unwrap_or(&receipt.header)),
+        36 => drop(receipt.links.pop()),
+        37 => receipt.links.push(receipt.links.last().unwrap_or(&receipt.header).clone()),
+        38 => receipt.links.reverse(),
+        39 => receipt.links.clear(),
+        40 => receipt.links.extend(world().linked.links.clone()),
+        41 | 42 if !receipt.links.is_empty() => {
+            let at = cursor.below(receipt.links.len());
+            edit_header(&mut receipt.links[at], 15 + cursor.below(11), cursor);
+        }
+        other => edit_certificate(&mut receipt.certificate, other, cursor),
+    }
+}
+
+fn edit_header(header: &mut Header, which: usize, cursor: &mut Cursor<'_>) {
+    match which {
         15 => header.ledger = LedgerId(digest(cursor, Digest(header.ledger.0)).0),
         16 => header.epoch = Epoch::new(number(cursor, header.epoch.get())),
         17 => header.height = Seq::new(number(cursor, header.height.get())),
@@ -216,10 +255,7 @@ fn edit(receipt: &mut Receipt, cursor: &mut Cursor<'_>) {
         22 => header.results_root = digest(cursor, header.results_root),
         23 => header.state_root = digest(cursor, header.state_root),
         24 => header.members_hash = digest(cursor, header.members_hash),
-        25 => header.transaction_count = small(cursor, header.transaction_count),
-        // What the header says now, without the members' word on it.
-        26 => receipt.certificate.header = header_hash(header),
-        other => edit_certificate(&mut receipt.certificate, other, cursor),
+        _ => header.transaction_count = small(cursor, header.transaction_count),
     }
 }
 

@@ -120,8 +120,9 @@ fn written_by_people(seeds: &mut Vec<Seed>) {
     seeds.push(("genesis", "four".to_owned(), genesis.into_bytes()));
     let simulated = genesis_file::print(&member::ledger().genesis);
     seeds.push(("genesis", "small".to_owned(), simulated.into_bytes()));
-    let receipt = receipt::valid_receipt();
-    seeds.push(("receipt", "json".to_owned(), tagged(0, receipt.to_json().as_bytes())));
+    for (name, receipt) in [("json", receipt::valid_receipt()), ("json-links", receipt::linked_receipt())] {
+        seeds.push(("receipt", name.to_owned(), tagged(0, receipt.to_json().as_bytes())));
+    }
 }
 
 #[cfg(feature = "transport")]
@@ -130,6 +131,8 @@ fn around_sockets(seeds: &mut Vec<Seed>) {
     let preface = quorate_network::Preface { format: 1, ledger, version, name };
     seeds.push(("preface", "alice".to_owned(), preface.to_bytes().split_off(4)));
     seeds.push(("wire", "receipt".to_owned(), crate::transport::to_wire(receipt::valid_receipt())));
+    let linked = crate::transport::to_wire(receipt::linked_receipt());
+    seeds.push(("wire", "receipt-links".to_owned(), linked));
     let config = "[node]\nname = \"alice\"\ndir = \"data\"\ngenesis = \"../genesis.toml\"\nkeys = \".\"\n\
         record = \"recordings\"\nkey-passphrase-file = \"pass\"\n[api]\nlisten = \"127.0.0.1:7238\"\n\
         [peer]\nlisten = \"[::]:7238\"\n[peer.addresses]\nbob = \"10.0.0.2:7238\"\n\
@@ -149,7 +152,7 @@ fn sequences(seeds: &mut Vec<Seed>) {
         std::iter::once(first).chain(more).collect()
     };
     for number in 0..6 {
-        seeds.push(("receipt", format!("edits-{number}"), some(1, 6)));
+        seeds.push(("receipt", format!("edits-{number}"), some(1 + number % 2, 6)));
         seeds.push(("log", format!("edits-{number}"), some(number, 10 + usize::from(number))));
         seeds.push(("store", format!("edits-{number}"), some(number % 3, 12)));
         seeds.push(("core", format!("anything-{number}"), some(number % 4, 300)));

@@ -76,6 +76,8 @@ fn show(context: &Context, path: &Path) -> Outcome {
     let mut found = document("quorate.receipt.show.v1", &done);
     found["verified"] = json!(false);
     found["ledger"] = json!(receipt.header.ledger.to_string());
+    found["links"] = json!(receipt.links.len());
+    found["certificate_height"] = json!(receipt.certificate.height.get());
     found["operations"] = crate::commands::tx::operations_document(&transaction.payload);
     context.output.note("not verified: quorate receipt verify checks it against the genesis");
     context.output.data(&found, || {
@@ -89,7 +91,7 @@ fn show(context: &Context, path: &Path) -> Outcome {
             ),
             format!("ledger   {}", receipt.header.ledger),
             format!("sender   {}", quorate_crypto::public_key_to_text(&transaction.sender)),
-            format!("signers  {}", done.verified.signers.len()),
+            format!("signers  {}, of block {}", done.verified.signers.len(), receipt.certificate.height),
         ];
         for operation in Operations::from_payload(&transaction.payload).unwrap_or_default().0 {
             lines.push(format!("op       {}", operation_text(&operation)));
