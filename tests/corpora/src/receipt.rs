@@ -227,7 +227,7 @@ fn edit(receipt: &mut Receipt, cursor: &mut Cursor<'_>) {
         12 => receipt.result_path.count = small(cursor, receipt.result_path.count),
         13 => siblings(cursor, &mut receipt.result_path.siblings),
         14 => receipt.result = result(cursor),
-        which @ 15..=25 => edit_header(&mut receipt.header, which, cursor),
+        which @ 15..=25 => edit_header(&mut receipt.header, which - 15, cursor),
         // What the header says now, without the members' word on it.
         26 => receipt.certificate.header = header_hash(receipt.links.last().unwrap_or(&receipt.header)),
         36 => drop(receipt.links.pop()),
@@ -237,24 +237,25 @@ fn edit(receipt: &mut Receipt, cursor: &mut Cursor<'_>) {
         40 => receipt.links.extend(world().linked.links.clone()),
         41 | 42 if !receipt.links.is_empty() => {
             let at = cursor.below(receipt.links.len());
-            edit_header(&mut receipt.links[at], 15 + cursor.below(11), cursor);
+            edit_header(&mut receipt.links[at], cursor.below(11), cursor);
         }
         other => edit_certificate(&mut receipt.certificate, other, cursor),
     }
 }
 
+/// Changes the field of this number, of eleven.
 fn edit_header(header: &mut Header, which: usize, cursor: &mut Cursor<'_>) {
     match which {
-        15 => header.ledger = LedgerId(digest(cursor, Digest(header.ledger.0)).0),
-        16 => header.epoch = Epoch::new(number(cursor, header.epoch.get())),
-        17 => header.height = Seq::new(number(cursor, header.height.get())),
-        18 => header.parent = digest(cursor, header.parent),
-        19 => header.time = LedgerTime(number(cursor, header.time.0)),
-        20 => header.batch_digest = digest(cursor, header.batch_digest),
-        21 => header.transactions_root = digest(cursor, header.transactions_root),
-        22 => header.results_root = digest(cursor, header.results_root),
-        23 => header.state_root = digest(cursor, header.state_root),
-        24 => header.members_hash = digest(cursor, header.members_hash),
+        0 => header.ledger = LedgerId(digest(cursor, Digest(header.ledger.0)).0),
+        1 => header.epoch = Epoch::new(number(cursor, header.epoch.get())),
+        2 => header.height = Seq::new(number(cursor, header.height.get())),
+        3 => header.parent = digest(cursor, header.parent),
+        4 => header.time = LedgerTime(number(cursor, header.time.0)),
+        5 => header.batch_digest = digest(cursor, header.batch_digest),
+        6 => header.transactions_root = digest(cursor, header.transactions_root),
+        7 => header.results_root = digest(cursor, header.results_root),
+        8 => header.state_root = digest(cursor, header.state_root),
+        9 => header.members_hash = digest(cursor, header.members_hash),
         _ => header.transaction_count = small(cursor, header.transaction_count),
     }
 }
