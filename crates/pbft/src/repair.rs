@@ -313,19 +313,9 @@ impl<S: Signer> Replica<S> {
     ) -> usize {
         let mut spent = 0;
         let has_proposal = held.is_some_and(|held| held.proposal);
-        if self.is_primary()
-            && !has_proposal
-            && !self.is_reproposed(seq)
-            && let Some(own) = self.pledges.vote(seq, StatementKind::PrePrepare)
-            && own.statement.view() == Some(self.view)
-            && let Statement::PrePrepare { digest, .. } = own.statement
-            && let Some(body) = slot.bodies.get(&digest)
-        {
-            spent += body.batch().size();
-            out.send(
-                to,
-                Message::Proposal(Proposal { pre_prepare: own.clone(), batch: body.batch().clone() }),
-            );
+        if !has_proposal && let Some(proposal) = self.proposal_of(seq, slot) {
+            spent += proposal.batch.size();
+            out.send(to, Message::Proposal(proposal));
         }
         for (kind, bits) in [
             (StatementKind::Prepare, held.map_or(0, |held| held.prepares)),
@@ -340,6 +330,28 @@ impl<S: Signer> Replica<S> {
             }
         }
         spent
+    }
+
+    /// The PRE-PREPARE of this view that a peer can be given: the own one of a primary, and of what is executed here the one in the
+    /// prepared certificate. After a restart that may be all that tells of the decision, and its primary may be dead by then.
+    fn proposal_of(&self, seq: Seq, slot: &Slot) -> Option<Proposal> {
+        if self.is_reproposed(seq) {
+            return None;
+        }
+        let own = self.pledges.vote(seq, StatementKind::PrePrepare).filter(|_| self.is_primary()).cloned();
+        let certified = || {
+            let certificate = slot.prepared.as_ref().filter(|_| seq <= self.executed && !mutant("m60"))?;
+            Some(SignedStatement {
+                epoch: certificate.epoch,
+                signer: self.config.members.primary(certificate.view),
+                statement: certificate.pre_prepare(),
+                signature: certificate.proposal,
+            })
+        };
+        let pre_prepare = own.or_else(certified)?;
+        let Statement::PrePrepare { view, digest, .. } = pre_prepare.statement else { return None };
+        let body = slot.bodies.get(&digest).filter(|_| view == self.view)?;
+        Some(Proposal { pre_prepare, batch: body.batch().clone() })
     }
 
     /// M8: ATTEST of any executed block is re-issued on request; a certificate at hand is better.

@@ -63,6 +63,7 @@ const MUTANTS: &[(&str, Test)] = &[
     ("m54", || scenario_holds("d7-abstention")),
     ("m55", || scenario_holds("d7-abdication")),
     ("m52", || scenario_holds("f16-v6-timeouts-double-and-stay")),
+    ("m60", || scenario_holds("r1-proposal-of-a-dead-primary")),
 ];
 
 #[test]

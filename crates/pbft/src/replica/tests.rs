@@ -509,3 +509,27 @@ fn r1_answers_to_fetches_are_bounded() {
     cluster.advance(Duration::from_millis(100));
     assert_eq!(cluster.hand(3, 0, fetch()), Verdict::Accepted, "later more is given");
 }
+
+/// What a quorum executed while the window filled up, none of it below a proven checkpoint. Then the primary dies for good, and the
+/// others restart: of the decisions they have the prepared certificates alone, and the member that they need knows of no proposal.
+#[test]
+fn r1_what_was_executed_reaches_a_member_whose_primary_is_dead() {
+    let mut cluster = Cluster::new(4);
+    let checkpoint = |message: &Message| matches!(message, Message::Vote(signed) if signed.statement.kind() == StatementKind::Checkpoint);
+    for number in 0..8 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_if(|from, to, message| to != id(3) && !(from == id(0) && checkpoint(message)));
+    }
+    assert_eq!((cluster.executed(1), cluster.executed(3), cluster.status(1).stable.get()), (8, 0, 0));
+    cluster.crash(0);
+    for member in [1, 2] {
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    let done = cluster.run_until(Duration::from_secs(30), |cluster| cluster.status(3).stable.get() == 8);
+    assert!(done, "{:?}", cluster.status(3));
+    cluster.request(1, transaction(1, 8));
+    let done = cluster.run_until(Duration::from_secs(30), |cluster| cluster.executed(3) > 8);
+    assert!(done, "{:?}", cluster.status(3));
+    cluster.assert_safe();
+}
