@@ -40,7 +40,8 @@ pub(crate) struct Custody {
     senders: BTreeMap<PublicKey, Sender>,
     /// Requests in no slot, by sender: what a batch is cut from.
     ready: BTreeMap<PublicKey, BTreeSet<(u64, TransactionId)>>,
-    ready_count: usize,
+    /// The same in the order of arrival.
+    ready_by_order: BTreeMap<u64, TransactionId>,
     /// The order in which senders are served, kept from batch to batch.
     turn: VecDeque<PublicKey>,
     by_peer: BTreeMap<ReplicaId, usize>,
@@ -121,16 +122,15 @@ impl Custody {
         if queue.is_empty() {
             self.turn.push_back(sender);
         }
-        if queue.insert((order, id)) {
-            self.ready_count += 1;
-        }
+        queue.insert((order, id));
+        self.ready_by_order.insert(order, id);
     }
 
     fn unready(&mut self, sender: &PublicKey, order: u64, id: TransactionId) {
         if let Some(queue) = self.ready.get_mut(sender)
             && queue.remove(&(order, id))
         {
-            self.ready_count -= 1;
+            self.ready_by_order.remove(&order);
             if queue.is_empty() {
                 self.ready.remove(sender);
                 self.turn.retain(|waiting| waiting != sender);
@@ -161,8 +161,8 @@ impl Custody {
     /// Lets the sender of the oldest request in no slot be served next. That request is what timers run for (V10): where batches
     /// are small and views short, a round of senders could pass it over in view after view.
     fn oldest_goes_first(&mut self) {
-        let firsts = self.ready.iter().filter_map(|(sender, queue)| Some((queue.first()?.0, *sender)));
-        if let Some((_, sender)) = firsts.min()
+        let oldest = self.ready_by_order.first_key_value().map(|(_, id)| &self.held[id]);
+        if let Some(sender) = oldest.map(|held| held.transaction.signed().transaction.sender)
             && self.turn.front() != Some(&sender)
         {
             self.turn.retain(|waiting| *waiting != sender);
@@ -267,12 +267,12 @@ impl Custody {
         most: usize,
     ) -> Vec<SignedTransaction> {
         let mut forward = Vec::new();
-        for id in self.by_order.values() {
+        for id in self.ready_by_order.values() {
             if forward.len() >= most {
                 break;
             }
             let held = self.held.get_mut(id).expect("held");
-            if held.in_slot.is_none() && held.forwarded <= until {
+            if held.forwarded <= until {
                 held.forwarded = now;
                 forward.push(held.transaction.signed().clone());
             }
@@ -282,23 +282,24 @@ impl Custody {
 
     /// Whether a request in no slot waits for its next forwarding.
     pub(crate) fn has_ready(&self) -> bool {
-        self.ready_count > 0
+        !self.ready_by_order.is_empty()
     }
 
     /// Requests in no slot.
     pub(crate) fn ready_count(&self) -> usize {
-        self.ready_count
+        self.ready_by_order.len()
+    }
+
+    /// The oldest request in no slot, and since when it is held (V12).
+    pub(crate) fn oldest_ready(&self) -> Option<(TransactionId, Monotonic)> {
+        let (_, id) = self.ready_by_order.first_key_value()?;
+        Some((*id, self.held[id].since))
     }
 
     /// The first `most` requests in no slot, for a new primary that may lack them.
     pub(crate) fn ready_transactions(&self, most: usize) -> Vec<SignedTransaction> {
-        self.by_order
-            .values()
-            .map(|id| &self.held[id])
-            .filter(|held| held.in_slot.is_none())
-            .take(most)
-            .map(|held| held.transaction.signed().clone())
-            .collect()
+        let ready = self.ready_by_order.values().take(most);
+        ready.map(|id| self.held[id].transaction.signed().clone()).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
