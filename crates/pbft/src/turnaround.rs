@@ -15,8 +15,8 @@ use std::time::Duration;
 /// The bound in smoothed decision times, and in recent worst ones: the larger counts.
 const SMOOTHED: u32 = 8;
 const WORST: u32 = 4;
-/// Decisions to be measured before the bound is used.
-const SAMPLES: u32 = 8;
+/// Decisions to be measured before the bound is used: few, since a primary that is slow from the start lets few happen.
+const SAMPLES: u32 = 2;
 /// The most that the bound is drawn out after views that ended for it.
 const MOST_PATIENCE: u32 = 64;
 
