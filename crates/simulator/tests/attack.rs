@@ -63,7 +63,9 @@ impl Load {
             let Some((client, since)) = self.waiting.remove(&token) else { continue };
             match answer {
                 Answer::Outcome(_) => self.latencies.push((self.cluster.now() - since) / 1_000),
-                Answer::Superseded(_) | Answer::Refused(_) => panic!("client {client} got no outcome: {answer:?}"),
+                Answer::Superseded(_) | Answer::Refused(_) => {
+                    panic!("client {client} got no outcome: {answer:?}")
+                }
             }
             self.submit(client);
         }
