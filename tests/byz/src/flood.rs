@@ -62,7 +62,9 @@ impl Flood {
         report: Arc<Report>,
     ) {
         // What does not verify need not be new to cost something; what does must be.
-        let made: Vec<_> = (0..MADE).map(|count| self.next(&place, count, 7)).collect();
+        let again = matches!(self, Self::Junk);
+        let made: Vec<_> =
+            (0..if again { MADE } else { 0 }).map(|count| self.next(&place, count, 7)).collect();
         let mut count = random.any() >> 32;
         let first_session = random.any();
         loop {
@@ -77,7 +79,6 @@ impl Flood {
             };
             let talk = async {
                 loop {
-                    let again = matches!(self, Self::Junk);
                     let transaction = if again {
                         made[usize::try_from(count % MADE).unwrap_or(0)].clone()
                     } else {
