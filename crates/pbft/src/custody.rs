@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// The number that a transaction consumes.
 pub(crate) type Slot3 = (PublicKey, SessionId, Number);
 
+/// What several senders share of a batch, and the least that each of them has.
+const SHARED: usize = 512;
+const LEAST_SHARE: usize = 16;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Held {
     transaction: HashedTransaction,
@@ -42,6 +46,8 @@ pub(crate) struct Custody {
     ready: BTreeMap<PublicKey, BTreeSet<(u64, TransactionId)>>,
     /// The same in the order of arrival.
     ready_by_order: BTreeMap<u64, TransactionId>,
+    /// So many of them were over their sender's share when a batch was last cut.
+    held_back: usize,
     /// The order in which senders are served, kept from batch to batch.
     turn: VecDeque<PublicKey>,
     by_peer: BTreeMap<ReplicaId, usize>,
@@ -170,9 +176,13 @@ impl Custody {
         }
     }
 
-    /// Cuts a batch: the oldest request, then round-robin over senders, oldest first of each (N1). The requests stay held.
+    /// Cuts a batch: the oldest request, then round-robin over senders, oldest first of each (N1). The requests stay held. If there
+    /// are several senders, none has more than its share of [`SHARED`] in it: who floods would else make the batches, and the time
+    /// that they take, as large as it likes (C5).
     pub(crate) fn cut(&mut self, seq: Seq, most: usize, most_bytes: usize) -> Vec<HashedTransaction> {
         self.oldest_goes_first();
+        let each = if self.ready.len() > 1 { (SHARED / self.ready.len()).max(LEAST_SHARE) } else { most };
+        let mut taken: BTreeMap<PublicKey, usize> = BTreeMap::new();
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut numbers = BTreeSet::new();
@@ -183,6 +193,12 @@ impl Custody {
                 continue;
             };
             let (order, id) = next;
+            let share = taken.entry(sender).or_default();
+            if *share >= each {
+                skipped.push_back(sender);
+                continue;
+            }
+            *share += 1;
             let transaction = self.held[&id].transaction.clone();
             let size = transaction.signed().size();
             if bytes + size > most_bytes {
@@ -204,6 +220,11 @@ impl Custody {
         for sender in skipped.into_iter().rev() {
             self.turn.push_front(sender);
         }
+        let over = |(sender, taken): (&PublicKey, &usize)| {
+            let left = self.ready.get(sender).map_or(0, BTreeSet::len);
+            if *taken >= each { left } else { 0 }
+        };
+        self.held_back = taken.iter().map(over).sum();
         batch
     }
 
@@ -285,9 +306,9 @@ impl Custody {
         !self.ready_by_order.is_empty()
     }
 
-    /// Requests in no slot.
-    pub(crate) fn ready_count(&self) -> usize {
-        self.ready_by_order.len()
+    /// Requests in no slot that make a block worth its cost: not those that their senders' shares hold back.
+    pub(crate) fn worth(&self) -> usize {
+        self.ready_by_order.len().saturating_sub(self.held_back)
     }
 
     /// The oldest request in no slot, and since when it is held (V12).

@@ -146,10 +146,22 @@ pub(crate) fn measure(
         net.run(&["testnet", "up", ".", "--detach"])?;
     }
     let attacker = Attacker::spawn(&byz, &net, attack.who)?;
-    net.run(&["--timeout", "30s", "kv", "put", "first", "one"])?;
+    // `up` of some members does not wait for them.
+    let start = Instant::now();
+    while let Err(why) = net.run(&["--timeout", "30s", "kv", "put", "first", "one"]) {
+        if start.elapsed() > Duration::from_secs(30) {
+            return Err(why);
+        }
+    }
     let sample = net.measure(load, duration)?;
     let taken = attacker.map(|attacker| attacker.end(net.place.path())).transpose()?;
     let honest: Vec<usize> = (usize::from(lying_member)..4).collect();
+    let start = Instant::now();
+    while !net.stands_equal(&honest) {
+        if start.elapsed() > Duration::from_secs(60) {
+            return Err("the honest members do not come to the same block".to_owned());
+        }
+    }
     net.run(&["testnet", "down", "."])?;
     judge_of(net.place.path(), &honest, &[])?;
     Ok(Attacked { sample, attacker: taken.unwrap_or_default() })

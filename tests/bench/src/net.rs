@@ -81,6 +81,14 @@ impl Net<'_> {
         Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
     }
 
+    /// Whether these members have executed the same number of blocks.
+    pub(crate) fn stands_equal(&self, members: &[usize]) -> bool {
+        let Ok(status) = self.run(&["status"]) else { return false };
+        let executed = |member: &usize| status["nodes"][*member]["executed"].as_u64();
+        let heights: Vec<_> = members.iter().map(executed).collect();
+        heights.iter().all(|height| height.is_some() && *height == heights[0])
+    }
+
     /// Puts a load on it, and measures.
     pub(crate) fn measure(&self, load: &Load, duration: Duration) -> Result<Sample, String> {
         let (clients, size, keys) = (load.clients.to_string(), load.size.to_string(), load.keys.to_string());
