@@ -5,7 +5,7 @@ use crate::standard::Case;
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// What one run of a case came to.
@@ -65,6 +65,14 @@ impl<'p> Net<'p> {
 impl Net<'_> {
     /// Runs a command in the testnet's directory.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Value, String> {
+        let output = self.output(arguments)?;
+        if !output.status.success() {
+            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<Output, String> {
         let mut command = Command::new(self.program);
         command
             .current_dir(self.place.path())
@@ -74,16 +82,14 @@ impl Net<'_> {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUORATE_")) {
             command.env_remove(name);
         }
-        let output = command.output().map_err(|why| why.to_string())?;
-        if !output.status.success() {
-            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+        command.output().map_err(|why| why.to_string())
     }
 
     /// Whether these members have executed the same number of blocks.
     pub(crate) fn stands_equal(&self, members: &[usize]) -> bool {
-        let Ok(status) = self.run(&["status"]) else { return false };
+        // It fails while a member does not vote.
+        let Ok(output) = self.output(&["status"]) else { return false };
+        let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
         let executed = |member: &usize| status["nodes"][*member]["executed"].as_u64();
         let heights: Vec<_> = members.iter().map(executed).collect();
         heights.iter().all(|height| height.is_some() && *height == heights[0])
