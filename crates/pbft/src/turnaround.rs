@@ -138,8 +138,14 @@ impl<S: Signer> Replica<S> {
     }
 
     fn order_deadline(&self) -> Option<Monotonic> {
-        let (_, _, since) = self.turnaround.bound_to?;
-        Some(since.plus(self.turnaround.bound(self.config.tuning.order_least, self.timeout)?))
+        let (_, what, since) = self.turnaround.bound_to?;
+        let tuning = &self.config.tuning;
+        // The proposal may have been lost on its way here: repair comes first (R1).
+        let repair = match what {
+            Unordered::Request(_) => Duration::ZERO,
+            Unordered::Slot(_) => tuning.stall + tuning.status_busy,
+        };
+        Some(since.plus(repair).plus(self.turnaround.bound(tuning.order_least, self.timeout)?))
     }
 
     /// V12: the primary let something wait for longer than many decisions take.

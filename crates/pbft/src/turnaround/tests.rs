@@ -111,6 +111,8 @@ fn v12_a_slot_passed_over_is_timed() {
     cluster.deliver_all();
     assert_eq!((cluster.executed(1), cluster.status(1).custody), (10, 2));
     cluster.advance(LEAST);
+    assert_eq!(cluster.status(1).suspicion, None, "it may have been lost");
+    cluster.advance(ms(250));
     assert_eq!(cluster.status(1).suspicion, Some(Suspicion::Slow), "slot 11 is missing");
 }
 
