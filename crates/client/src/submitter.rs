@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// Without an outcome for so long, another gateway is asked too; doubled each time, up to the longest.
 const PATIENCE: Duration = Duration::from_millis(1_000);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(8);
+/// Of so many transactions one goes to another gateway than the preferred one, to see how fast that is: a gateway that delays
+/// is not noticed by who asks no other, and whoever else holds a request times the primary (V12).
+const SAMPLED: u64 = 16;
 /// How often what waits is looked at.
 const LOOK: Duration = Duration::from_millis(25);
 /// A gateway that went down is avoided for so long; doubled each time, up to the longest.
@@ -54,6 +57,14 @@ struct Place {
     avoid: Duration,
     /// Answers of it that did not verify: it is asked last from then on.
     lies: u32,
+    /// How long it took to a proven outcome, smoothed.
+    latency: Option<Duration>,
+}
+
+impl Place {
+    fn took(&mut self, sample: Duration) {
+        self.latency = Some(self.latency.map_or(sample, |smoothed| (smoothed * 3 + sample) / 4));
+    }
 }
 
 /// The task that owns what is under way.
@@ -62,6 +73,8 @@ pub(crate) struct Submitter {
     places: Vec<Place>,
     pending: HashMap<TransactionId, Vec<Pending>>,
     preferred: usize,
+    /// Transactions so far.
+    submitted: u64,
 }
 
 impl Submitter {
@@ -80,10 +93,17 @@ impl Submitter {
                 let (requests, waiting) = mpsc::channel(QUEUE);
                 tokio::spawn(gateway.clone().carry(index, waiting, said.clone()));
                 let now = Instant::now();
-                Place { gateway: gateway.clone(), requests, avoid_until: now, avoid: FIRST_AVOID, lies: 0 }
+                Place {
+                    gateway: gateway.clone(),
+                    requests,
+                    avoid_until: now,
+                    avoid: FIRST_AVOID,
+                    lies: 0,
+                    latency: None,
+                }
             })
             .collect();
-        let submitter = Self { certificates, places, pending: HashMap::new(), preferred };
+        let submitter = Self { certificates, places, pending: HashMap::new(), preferred, submitted: 0 };
         tokio::spawn(submitter.run(receiver, sayings));
         commands
     }
@@ -121,7 +141,8 @@ impl Submitter {
                     patience: PATIENCE,
                     last: "no gateway has answered".to_owned(),
                 };
-                ask_another(&mut self.places, self.preferred, &mut pending);
+                let first = self.first_asked();
+                ask_another(&mut self.places, first, &mut pending);
                 self.pending.entry(id).or_default().push(pending);
             }
             Command::GiveUp { id, reply } => {
@@ -191,7 +212,16 @@ impl Submitter {
         let Some(pending) = self.pending.get(&id).and_then(|list| list.first()) else { return };
         match judge(&self.certificates, &pending.transaction, id, receipt, of_another) {
             Ok(outcome) => {
-                self.preferred = index;
+                let now = Instant::now();
+                // Who was asked too and has not answered takes at least as long.
+                for (asked, since) in pending.with.clone() {
+                    let place = &mut self.places[asked];
+                    let sample = now - since;
+                    if asked == index || place.latency.is_none_or(|known| known < sample) {
+                        place.took(sample);
+                    }
+                }
+                self.prefer_the_fastest();
                 self.finish(id, &outcome);
             }
             Err(why) => {
@@ -246,6 +276,28 @@ impl Submitter {
             for pending in self.pending.get_mut(&id).into_iter().flatten() {
                 ask_another(&mut self.places, self.preferred, pending);
             }
+        }
+    }
+
+    /// Normally the preferred gateway; now and then another one.
+    fn first_asked(&mut self) -> usize {
+        self.submitted += 1;
+        let others = self.places.len() as u64 - 1;
+        if others == 0 || !self.submitted.is_multiple_of(SAMPLED) {
+            return self.preferred;
+        }
+        let step = 1 + self.submitted / SAMPLED % others;
+        (self.preferred + usize::try_from(step).unwrap_or(0)) % self.places.len()
+    }
+
+    /// Another gateway is preferred if it takes less than half as long.
+    fn prefer_the_fastest(&mut self) {
+        let latency = |place: &Place| place.latency.unwrap_or(Duration::MAX);
+        let honest = self.places.iter().enumerate().filter(|(_, place)| place.lies == 0);
+        if let Some((fastest, place)) = honest.min_by_key(|(_, place)| latency(place))
+            && latency(place).saturating_mul(2) < latency(&self.places[self.preferred])
+        {
+            self.preferred = fastest;
         }
     }
 

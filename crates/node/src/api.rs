@@ -26,6 +26,10 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+/// For how long a stream is not read after one of its transactions was refused as too much, or did not verify.
+const PAUSE: Duration = Duration::from_millis(50);
+/// After so many signatures that do not verify a stream ends.
+const MOST_JUNK: u32 = 64;
 /// All calls that are no streams share what one stream may have waiting for verification.
 const SINGLE_CALLS: u64 = 0;
 /// The longest that a call may ask to wait.
@@ -318,6 +322,14 @@ fn id_of(bytes: &[u8]) -> Result<TransactionId, Status> {
     Ok(TransactionId(bytes))
 }
 
+/// Resolves at this moment, or never.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[tonic::async_trait]
 impl Ledger for Service {
     type SubmitStreamStream = OutcomeStream;
@@ -336,14 +348,19 @@ impl Ledger for Service {
         tokio::spawn(async move {
             let mut in_flight = std::collections::BTreeMap::new();
             let mut open = true;
+            let mut junk = 0;
+            // Who is told that it is too fast, or sends junk, is not read for a while: its own flow control then holds it up.
+            let mut resume: Option<tokio::time::Instant> = None;
             while open || !in_flight.is_empty() {
                 tokio::select! {
-                    next = incoming.next(), if open && in_flight.len() < limits::SUBMITS_IN_FLIGHT => match next {
+                    () = at(resume), if resume.is_some() => resume = None,
+                    next = incoming.next(), if open && resume.is_none() && in_flight.len() < limits::SUBMITS_IN_FLIGHT => match next {
                         Some(Ok(request)) => match service.submit(client, request.tx, &answers) {
                             Ok((submitted, token)) => {
                                 in_flight.insert(token, submitted);
                             }
                             Err(outcome) => {
+                                resume = Some(tokio::time::Instant::now() + PAUSE);
                                 if outcomes.send(Ok(outcome)).await.is_err() {
                                     break;
                                 }
@@ -352,6 +369,16 @@ impl Ledger for Service {
                         _ => open = false,
                     },
                     Some((token, answer)) = answered_tokens.recv() => {
+                        if let Answer::Refused(refusal) = &answer {
+                            match refusal.code {
+                                ErrorCode::Busy => resume = Some(tokio::time::Instant::now() + PAUSE),
+                                ErrorCode::BadSignature => {
+                                    junk += 1;
+                                    resume = Some(tokio::time::Instant::now() + PAUSE);
+                                }
+                                _ => {}
+                            }
+                        }
                         if let Some(submitted) = in_flight.remove(&token)
                             && outcomes.send(Ok(service.settle(&submitted, &answer))).await.is_err()
                         {
@@ -359,6 +386,11 @@ impl Ledger for Service {
                         }
                     }
                     () = outcomes.closed() => break,
+                }
+                if junk >= MOST_JUNK {
+                    let why = format!("{junk} transactions of this stream had signatures that do not verify");
+                    let _ = outcomes.send(Err(Status::permission_denied(why))).await;
+                    break;
                 }
             }
             for token in in_flight.into_keys() {

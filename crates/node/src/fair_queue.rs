@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Who something comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +28,14 @@ pub(crate) const MOST_OF_CLIENTS: usize = 4_096;
 /// After an invalid signature so many items of its source are verified apart from those of others: one invalid signature has a
 /// whole batch verified anew, one by one.
 pub(crate) const APART: usize = 256;
+/// Items of a source that sent junk that may wait.
+pub(crate) const MOST_APART: usize = 128;
+/// After junk, what is verified apart rests for so many times as long as it took to see that it is junk: whoever sends it takes
+/// no more than a tenth of a core, however much it sends.
+const REST: u32 = 9;
+/// For so long after a client sent junk new connections are verified apart until they sent something good: else it would come
+/// back as another one.
+const WARY: Duration = Duration::from_secs(10);
 
 /// What an item takes.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +63,25 @@ struct Class<T> {
     lanes: BTreeMap<Source, Lane<T>>,
     /// Sources with something waiting, in the order in which they are served.
     turn: VecDeque<Source>,
+    /// The same of those that are verified apart.
+    apart: VecDeque<Source>,
+    /// Whether they were served last.
+    served_apart: bool,
     waiting: usize,
+    /// When somebody last sent junk.
+    junk: Option<Instant>,
 }
 
 impl<T> Default for Class<T> {
     fn default() -> Self {
-        Self { lanes: BTreeMap::new(), turn: VecDeque::new(), waiting: 0 }
+        Self {
+            lanes: BTreeMap::new(),
+            turn: VecDeque::new(),
+            apart: VecDeque::new(),
+            served_apart: false,
+            waiting: 0,
+            junk: None,
+        }
     }
 }
 
@@ -68,6 +90,8 @@ struct State<T> {
     clients: Class<T>,
     /// Turns of peers since clients had theirs.
     peers_served: usize,
+    /// What is verified apart is not served before.
+    rest_until: Option<Instant>,
     closed: bool,
 }
 
@@ -88,9 +112,10 @@ struct Batch<T> {
 
 impl<T> Class<T> {
     fn push(&mut self, source: Source, weight: Weight, item: T) {
-        let lane = self.lanes.entry(source).or_default();
+        let wary = matches!(source, Source::Client(_)) && self.junk.is_some_and(|at| at.elapsed() < WARY);
+        let lane = self.lanes.entry(source).or_insert_with(|| Lane { apart: wary.into(), ..Lane::default() });
         if lane.items.is_empty() {
-            self.turn.push_back(source);
+            if lane.apart > 0 { &mut self.apart } else { &mut self.turn }.push_back(source);
         }
         lane.bytes += weight.bytes;
         lane.items.push_back((weight, item));
@@ -99,20 +124,28 @@ impl<T> Class<T> {
 
     fn has_room(&self, source: Source, bytes: usize) -> bool {
         self.lanes.get(&source).is_none_or(|lane| {
-            lane.items.len() < MOST_OF_ONE
-                && (lane.items.is_empty() || lane.bytes + bytes <= MOST_BYTES_OF_ONE)
+            let most = if lane.apart > 0 { MOST_APART } else { MOST_OF_ONE };
+            lane.items.len() < most && (lane.items.is_empty() || lane.bytes + bytes <= MOST_BYTES_OF_ONE)
         })
     }
 
-    /// The turn of the source that is next, if what it has fits.
-    fn serve(&mut self, batch: &mut Batch<T>) {
-        let Some(source) = self.turn.pop_front() else { return };
-        let Some(lane) = self.lanes.get_mut(&source) else { return };
-        if lane.apart > 0 && !batch.items.is_empty() {
-            self.turn.push_front(source);
+    /// Whether anything may be served now.
+    fn is_ready(&self, resting: bool) -> bool {
+        !self.turn.is_empty() || (!resting && !self.apart.is_empty())
+    }
+
+    /// The turn of the source that is next, if what it has fits. Who is verified apart is served alone, and in turn with those who
+    /// are not.
+    fn serve(&mut self, batch: &mut Batch<T>, resting: bool) {
+        let may = !resting && batch.items.is_empty() && !self.apart.is_empty();
+        let apart = may && (self.turn.is_empty() || !self.served_apart);
+        self.served_apart = apart;
+        let next = if apart { self.apart.pop_front() } else { self.turn.pop_front() };
+        let Some(source) = next else {
             batch.sealed = true;
             return;
-        }
+        };
+        let Some(lane) = self.lanes.get_mut(&source) else { return };
         batch.sealed = lane.apart > 0;
         lane.credit += QUANTUM;
         while let Some((weight, item)) = lane.items.pop_front() {
@@ -129,13 +162,32 @@ impl<T> Class<T> {
             batch.items.push((source, item));
             self.waiting -= 1;
         }
+        // An empty lane stays until its connection is gone: it tells who has sent something good.
         if lane.items.is_empty() {
             lane.credit = 0;
-            if lane.apart == 0 {
-                self.lanes.remove(&source);
-            }
+        } else if lane.apart > 0 {
+            self.apart.push_back(source);
         } else {
             self.turn.push_back(source);
+        }
+    }
+
+    /// From now on what this source sends is verified apart.
+    fn set_apart(&mut self, source: Source) {
+        self.junk = Some(Instant::now());
+        let lane = self.lanes.entry(source).or_default();
+        if lane.apart == 0 && !lane.items.is_empty() {
+            self.turn.retain(|other| *other != source);
+            self.apart.push_back(source);
+        }
+        lane.apart = APART;
+    }
+
+    fn forget(&mut self, source: Source) {
+        if let Some(lane) = self.lanes.remove(&source) {
+            self.waiting -= lane.items.len();
+            self.turn.retain(|other| *other != source);
+            self.apart.retain(|other| *other != source);
         }
     }
 }
@@ -147,12 +199,31 @@ impl<T> State<T> {
             Source::Client(_) => &mut self.clients,
         }
     }
+
+    fn waits(&self) -> bool {
+        self.peers.waiting + self.clients.waiting > 0
+    }
+
+    /// How long what is verified apart rests yet.
+    fn resting(&self) -> Option<Duration> {
+        let rest = self.rest_until?.saturating_duration_since(Instant::now());
+        (!rest.is_zero()).then_some(rest)
+    }
+
+    fn is_ready(&self, resting: bool) -> bool {
+        self.peers.is_ready(resting) || self.clients.is_ready(resting)
+    }
 }
 
 impl<T> FairQueue<T> {
     pub(crate) fn new() -> Self {
-        let state =
-            State { peers: Class::default(), clients: Class::default(), peers_served: 0, closed: false };
+        let state = State {
+            peers: Class::default(),
+            clients: Class::default(),
+            peers_served: 0,
+            rest_until: None,
+            closed: false,
+        };
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
@@ -184,25 +255,40 @@ impl<T> FairQueue<T> {
     }
 
     fn waited(&self) -> MutexGuard<'_, State<T>> {
-        let empty = |state: &mut State<T>| !state.closed && state.peers.waiting + state.clients.waiting == 0;
-        self.filled.wait_while(self.state(), empty).unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state();
+        loop {
+            let resting = state.resting();
+            let ready = state.peers.is_ready(resting.is_some()) || state.clients.is_ready(resting.is_some());
+            if ready || state.closed {
+                return state;
+            }
+            let unpoisoned = |guard: Result<_, PoisonError<_>>| guard.unwrap_or_else(PoisonError::into_inner);
+            state = match resting.filter(|_| state.waits()) {
+                Some(rest) => {
+                    let waited = self.filled.wait_timeout(state, rest);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => unpoisoned(self.filled.wait(state)),
+            };
+        }
     }
 
     /// Takes what is verified next, on about `most` signatures, once something waits; nothing if the queue is closed and empty.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<(Source, T)>> {
         let mut state = self.waited();
-        if state.peers.waiting + state.clients.waiting == 0 {
+        if !state.waits() {
             return None;
         }
+        let resting = !state.closed && state.resting().is_some();
         let mut batch = Batch { items: Vec::new(), cost: 0, most, sealed: false };
-        while !batch.sealed && batch.cost < most && state.peers.waiting + state.clients.waiting > 0 {
-            let peers_first = state.peers_served < PEERS_PER_CLIENT || state.clients.waiting == 0;
-            if peers_first && state.peers.waiting > 0 {
+        while !batch.sealed && batch.cost < most && state.is_ready(resting) {
+            let peers_first = state.peers_served < PEERS_PER_CLIENT || !state.clients.is_ready(resting);
+            if peers_first && state.peers.is_ready(resting) {
                 state.peers_served += 1;
-                state.peers.serve(&mut batch);
+                state.peers.serve(&mut batch, resting);
             } else {
                 state.peers_served = 0;
-                state.clients.serve(&mut batch);
+                state.clients.serve(&mut batch, resting);
             }
         }
         Some(batch.items)
@@ -214,20 +300,16 @@ impl<T> FairQueue<T> {
         state.peers.waiting + state.clients.waiting
     }
 
-    /// A source sent what does not verify.
-    pub(crate) fn sent_junk(&self, source: Source) {
-        self.state().class(source).lanes.entry(source).or_default().apart = APART;
+    /// A source sent what does not verify, and it took so long to see that.
+    pub(crate) fn sent_junk(&self, source: Source, took: Duration) {
+        let mut state = self.state();
+        state.rest_until = Some(Instant::now() + took * REST);
+        state.class(source).set_apart(source);
     }
 
-    /// A client's connection is gone: nothing is remembered of it once what waits is served.
+    /// A client's connection is gone: what waits of it concerns nobody.
     pub(crate) fn forget(&self, source: Source) {
-        let mut state = self.state();
-        if let Some(lane) = state.clients.lanes.get_mut(&source) {
-            lane.apart = 0;
-            if lane.items.is_empty() {
-                state.clients.lanes.remove(&source);
-            }
-        }
+        self.state().class(source).forget(source);
     }
 
     /// Takers get what waits, and then nothing.

@@ -193,10 +193,12 @@ fn work(
         let sent_by: Vec<Source> = batch.iter().map(|(source, _)| *source).collect();
         let (sources, items): (Vec<Sender>, Vec<Item>) =
             batch.into_iter().map(|(_, item)| split(item)).unzip();
+        let start = Instant::now();
         let results = verify_all(members, &verifier, cache, items);
+        let took = start.elapsed();
         drop(turn);
         for (source, _) in sent_by.into_iter().zip(&results).filter(|(_, result)| result.is_err()) {
-            queue.sent_junk(source);
+            queue.sent_junk(source, took);
         }
         output(sources.into_iter().zip(results).map(join).collect());
     }

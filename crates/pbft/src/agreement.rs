@@ -158,6 +158,7 @@ impl<S: Signer> Replica<S> {
                 self.custody.adopt(transaction, seq, now.monotonic);
             }
         }
+        self.time_decision(seq, now);
         if self.pledges.abstains(self.view, seq) {
             hit("a restarted replica abstains");
             return;

@@ -77,7 +77,7 @@ impl<S: Signer> Replica<S> {
         let times = 4_usize.saturating_pow(u32::try_from(others).unwrap_or(u32::MAX));
         let least = self.config.tuning.gather_requests.saturating_mul(times);
         let most = self.config.parameters.block_max_transactions as usize;
-        self.gathering.over || self.custody.ready_count() >= least.min(most)
+        self.gathering.over || self.custody.worth() >= least.min(most)
     }
 
     fn may_propose(&self) -> bool {

@@ -35,6 +35,9 @@ pub struct Tuning {
     /// The least and the most that requests gather for while a block is under way, if not enough of them come sooner (N1).
     pub gather_least: Duration,
     pub gather_most: Duration,
+    /// For how long at least something may wait for a proposal before the primary is called slow (V12): more than requests
+    /// gather for.
+    pub order_least: Duration,
     /// Bytes that one STATUS may cause to be sent (R1).
     pub repair_bytes: usize,
 }
@@ -51,6 +54,7 @@ impl Default for Tuning {
             gather_requests: 32,
             gather_least: Duration::from_millis(5),
             gather_most: Duration::from_millis(40),
+            order_least: Duration::from_millis(100),
             repair_bytes: 4 * 1024 * 1024,
         }
     }

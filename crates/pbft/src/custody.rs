@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// The number that a transaction consumes.
 pub(crate) type Slot3 = (PublicKey, SessionId, Number);
 
+/// What several senders share of a batch, and the least that each of them has.
+const SHARED: usize = 512;
+const LEAST_SHARE: usize = 16;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Held {
     transaction: HashedTransaction,
@@ -40,7 +44,10 @@ pub(crate) struct Custody {
     senders: BTreeMap<PublicKey, Sender>,
     /// Requests in no slot, by sender: what a batch is cut from.
     ready: BTreeMap<PublicKey, BTreeSet<(u64, TransactionId)>>,
-    ready_count: usize,
+    /// The same in the order of arrival.
+    ready_by_order: BTreeMap<u64, TransactionId>,
+    /// So many of them were over their sender's share when a batch was last cut.
+    held_back: usize,
     /// The order in which senders are served, kept from batch to batch.
     turn: VecDeque<PublicKey>,
     by_peer: BTreeMap<ReplicaId, usize>,
@@ -121,16 +128,15 @@ impl Custody {
         if queue.is_empty() {
             self.turn.push_back(sender);
         }
-        if queue.insert((order, id)) {
-            self.ready_count += 1;
-        }
+        queue.insert((order, id));
+        self.ready_by_order.insert(order, id);
     }
 
     fn unready(&mut self, sender: &PublicKey, order: u64, id: TransactionId) {
         if let Some(queue) = self.ready.get_mut(sender)
             && queue.remove(&(order, id))
         {
-            self.ready_count -= 1;
+            self.ready_by_order.remove(&order);
             if queue.is_empty() {
                 self.ready.remove(sender);
                 self.turn.retain(|waiting| waiting != sender);
@@ -161,8 +167,8 @@ impl Custody {
     /// Lets the sender of the oldest request in no slot be served next. That request is what timers run for (V10): where batches
     /// are small and views short, a round of senders could pass it over in view after view.
     fn oldest_goes_first(&mut self) {
-        let firsts = self.ready.iter().filter_map(|(sender, queue)| Some((queue.first()?.0, *sender)));
-        if let Some((_, sender)) = firsts.min()
+        let oldest = self.ready_by_order.first_key_value().map(|(_, id)| &self.held[id]);
+        if let Some(sender) = oldest.map(|held| held.transaction.signed().transaction.sender)
             && self.turn.front() != Some(&sender)
         {
             self.turn.retain(|waiting| *waiting != sender);
@@ -170,9 +176,13 @@ impl Custody {
         }
     }
 
-    /// Cuts a batch: the oldest request, then round-robin over senders, oldest first of each (N1). The requests stay held.
+    /// Cuts a batch: the oldest request, then round-robin over senders, oldest first of each (N1). The requests stay held. If there
+    /// are several senders, none has more than its share of [`SHARED`] in it: who floods would else make the batches, and the time
+    /// that they take, as large as it likes (C5).
     pub(crate) fn cut(&mut self, seq: Seq, most: usize, most_bytes: usize) -> Vec<HashedTransaction> {
         self.oldest_goes_first();
+        let each = if self.ready.len() > 1 { (SHARED / self.ready.len()).max(LEAST_SHARE) } else { most };
+        let mut taken: BTreeMap<PublicKey, usize> = BTreeMap::new();
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut numbers = BTreeSet::new();
@@ -183,6 +193,12 @@ impl Custody {
                 continue;
             };
             let (order, id) = next;
+            let share = taken.entry(sender).or_default();
+            if *share >= each {
+                skipped.push_back(sender);
+                continue;
+            }
+            *share += 1;
             let transaction = self.held[&id].transaction.clone();
             let size = transaction.signed().size();
             if bytes + size > most_bytes {
@@ -204,6 +220,11 @@ impl Custody {
         for sender in skipped.into_iter().rev() {
             self.turn.push_front(sender);
         }
+        let over = |(sender, taken): (&PublicKey, &usize)| {
+            let left = self.ready.get(sender).map_or(0, BTreeSet::len);
+            if *taken >= each { left } else { 0 }
+        };
+        self.held_back = taken.iter().map(over).sum();
         batch
     }
 
@@ -267,12 +288,12 @@ impl Custody {
         most: usize,
     ) -> Vec<SignedTransaction> {
         let mut forward = Vec::new();
-        for id in self.by_order.values() {
+        for id in self.ready_by_order.values() {
             if forward.len() >= most {
                 break;
             }
             let held = self.held.get_mut(id).expect("held");
-            if held.in_slot.is_none() && held.forwarded <= until {
+            if held.forwarded <= until {
                 held.forwarded = now;
                 forward.push(held.transaction.signed().clone());
             }
@@ -282,23 +303,24 @@ impl Custody {
 
     /// Whether a request in no slot waits for its next forwarding.
     pub(crate) fn has_ready(&self) -> bool {
-        self.ready_count > 0
+        !self.ready_by_order.is_empty()
     }
 
-    /// Requests in no slot.
-    pub(crate) fn ready_count(&self) -> usize {
-        self.ready_count
+    /// Requests in no slot that make a block worth its cost: not those that their senders' shares hold back.
+    pub(crate) fn worth(&self) -> usize {
+        self.ready_by_order.len().saturating_sub(self.held_back)
+    }
+
+    /// The oldest request in no slot, and since when it is held (V12).
+    pub(crate) fn oldest_ready(&self) -> Option<(TransactionId, Monotonic)> {
+        let (_, id) = self.ready_by_order.first_key_value()?;
+        Some((*id, self.held[id].since))
     }
 
     /// The first `most` requests in no slot, for a new primary that may lack them.
     pub(crate) fn ready_transactions(&self, most: usize) -> Vec<SignedTransaction> {
-        self.by_order
-            .values()
-            .map(|id| &self.held[id])
-            .filter(|held| held.in_slot.is_none())
-            .take(most)
-            .map(|held| held.transaction.signed().clone())
-            .collect()
+        let ready = self.ready_by_order.values().take(most);
+        ready.map(|id| self.held[id].transaction.signed().clone()).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -151,6 +151,7 @@ impl<S: Signer> Replica<S> {
         if self.calm >= self.config.parameters.checkpoint_every {
             self.calm = 0;
             self.timeout = (self.timeout / 2).max(self.config.parameters.view_timeout());
+            self.turnaround.expect_more();
         }
     }
 
@@ -325,8 +326,7 @@ impl<S: Signer> Replica<S> {
 
     /// V10: what the request timer is bound to, if it should run.
     pub(crate) fn timed_head(&self) -> Option<Head> {
-        if !self.active || self.catching_up || self.halted || self.window_waits() || self.execution_is_full()
-        {
+        if !self.may_time_primary() {
             return None;
         }
         if let Some((id, in_slot)) = self.custody.oldest() {
@@ -335,6 +335,11 @@ impl<S: Signer> Replica<S> {
             return (!committed).then_some(Head::Request(id));
         }
         self.obligation.map(Head::Obligation)
+    }
+
+    /// V10: whether nothing but the primary keeps requests waiting.
+    pub(crate) fn may_time_primary(&self) -> bool {
+        self.active && !self.catching_up && !self.halted && !self.window_waits() && !self.execution_is_full()
     }
 
     /// Whether so much was handed over to execution that the rest waits: a replica whose disk or execution is slow must not

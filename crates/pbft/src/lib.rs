@@ -24,6 +24,7 @@ mod slot;
 mod status;
 mod suspicion;
 mod timers;
+mod turnaround;
 mod verdict;
 mod view_change;
 

@@ -13,6 +13,7 @@ use crate::repair::Peers;
 use crate::slot::Slot;
 use crate::status::{Phase, ReplicaStatus};
 use crate::timers::{Timer, Timers};
+use crate::turnaround::Turnaround;
 use crate::verdict::{Evidence, Ignored, Verdict};
 use crate::view_change::ViewChanges;
 use quorate_crypto::{CheckedMessage, HashedTransaction, Signer, Verified};
@@ -63,6 +64,7 @@ pub struct Replica<S> {
     pub(crate) calm: u64,
     /// What the request timer runs for (V10).
     pub(crate) request_timer_for: Option<RequestTimer>,
+    pub(crate) turnaround: Turnaround,
     /// When an empty batch was last accepted (K6).
     pub(crate) last_empty: Option<Monotonic>,
     pub(crate) peers: Peers,
@@ -144,6 +146,7 @@ impl<S: Signer> Replica<S> {
             timeout,
             calm: 0,
             request_timer_for: None,
+            turnaround: Turnaround::default(),
             last_empty: None,
             peers: Peers::default(),
             greeting: Greeting::new(config.nonce),
@@ -278,6 +281,9 @@ impl<S: Signer> Replica<S> {
                 Timer::Tick => self.on_tick(now, out),
                 Timer::Fetch => self.on_fetch_timer(now, out),
                 Timer::Gather => self.gathering.over = true,
+                Timer::Order => {
+                    let _ = self.on_order_timeout(now, out);
+                }
             }
         }
         Verdict::Accepted
@@ -285,9 +291,18 @@ impl<S: Signer> Replica<S> {
 
     /// C2: requests that are in no slot go to all members, repeatedly, at a bounded rate.
     fn on_forward_timer(&mut self, now: Now, out: &mut Outbox) {
-        const MOST: usize = 256;
         let delay = u64::try_from(self.config.tuning.forward.as_micros()).unwrap_or(u64::MAX);
-        let until = Monotonic(now.monotonic.0.saturating_sub(delay));
+        self.forward_older(Monotonic(now.monotonic.0.saturating_sub(delay)), now, out);
+    }
+
+    /// V12: what a slow primary lets wait, the others shall hold too.
+    pub(crate) fn forward_unordered(&mut self, now: Now, out: &mut Outbox) {
+        let delay = u64::try_from(self.config.tuning.order_least.as_micros()).unwrap_or(u64::MAX);
+        self.forward_older(Monotonic(now.monotonic.0.saturating_sub(delay)), now, out);
+    }
+
+    fn forward_older(&mut self, until: Monotonic, now: Now, out: &mut Outbox) {
+        const MOST: usize = 256;
         let forward = self.custody.forward_overdue(until, now.monotonic, MOST);
         if !forward.is_empty() {
             out.broadcast(Message::Forward(forward));
@@ -308,6 +323,7 @@ impl<S: Signer> Replica<S> {
         self.catch_up(now, out);
         self.drop_expired(now);
         self.update_request_timer(now);
+        self.update_order_timer(now, out);
         self.update_periodic_timers(now);
     }
 

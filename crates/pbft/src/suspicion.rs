@@ -37,6 +37,7 @@ impl<S: Signer> Replica<S> {
             Suspicion::Misbehaviour => true,
             Suspicion::Abstention => self.is_abstaining(),
             Suspicion::RequestTimeout | Suspicion::Silence | Suspicion::BadTime => false,
+            Suspicion::Slow => self.turnaround.overdue,
         };
         if self.suspicion.is_some_and(|suspicion| !lasts(suspicion)) {
             self.suspicion = None;

@@ -21,10 +21,12 @@ pub(crate) enum Timer {
     Fetch,
     /// What gathers for the next batch has gathered long enough (N1).
     Gather,
+    /// The primary did not order in time what it could have (V12).
+    Order,
 }
 
 impl Timer {
-    const ALL: [Timer; 8] = [
+    const ALL: [Timer; 9] = [
         Self::Request,
         Self::NewView,
         Self::Status,
@@ -33,6 +35,7 @@ impl Timer {
         Self::Tick,
         Self::Fetch,
         Self::Gather,
+        Self::Order,
     ];
 }
 

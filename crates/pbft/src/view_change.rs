@@ -114,6 +114,9 @@ impl<S: Signer> Replica<S> {
             }
             _ => {}
         }
+        if self.suspicion == Some(quorate_types::Suspicion::Slow) {
+            self.turnaround.be_patient();
+        }
         self.view = to;
         self.active = false;
         self.suspicion = None;

@@ -30,6 +30,7 @@ mod story;
 pub mod twins;
 
 pub use cluster::{Cluster, Setup};
+pub use link::LinkFaults;
 pub use partitions::Partition;
 pub use random::Random;
 pub use seed::{Failure, Report, run_draw, run_seed};

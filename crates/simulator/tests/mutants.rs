@@ -62,6 +62,7 @@ const MUTANTS: &[(&str, Test)] = &[
     ("m46", || scenario_holds("f10-new-view-timer")),
     ("m54", || scenario_holds("d7-abstention")),
     ("m55", || scenario_holds("d7-abdication")),
+    ("m59", || scenario_holds("v12-slow-primary")),
     ("m52", || scenario_holds("f16-v6-timeouts-double-and-stay")),
     ("m60", || scenario_holds("r1-proposal-of-a-dead-primary")),
 ];

@@ -61,6 +61,8 @@ pub enum Suspicion {
     BadTime,
     /// The replica started anew in this view and may not PREPARE what it might have PREPAREd before (D7).
     Abstention,
+    /// Requests waited for a proposal for longer than many decisions take (V12).
+    Slow,
 }
 
 /// What is held of one slot in the sender's current view.

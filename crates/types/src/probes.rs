@@ -18,6 +18,7 @@ pub const ALL: &[&str] = &[
     "a timeout is eight times the first",
     "a timeout is at its cap",
     "a suspicion is withdrawn",
+    "a primary orders too slowly",
     "the window is full",
     "a checkpoint is adopted without execution",
     "a checkpoint on the way of a transfer is stable",

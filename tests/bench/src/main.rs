@@ -1,6 +1,7 @@
 //! Measures the standard set in one go: testnets of real processes on this machine, the floor in the same run, each case some
 //! times in turn with the others, and in the end every ledger executed again and every receipt verified.
 
+mod attack;
 mod functions;
 mod hot;
 #[path = "../../cluster/judge.rs"]
@@ -12,7 +13,7 @@ mod table;
 
 use clap::Parser;
 use quorate_simulator::campaign::publish;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,7 +35,11 @@ struct Options {
     /// Measure the hot functions by themselves instead, without a testnet
     #[arg(long)]
     functions: bool,
-    /// Put the table into this file, between the lines `<!-- begin standard -->` and `<!-- end standard -->`
+    /// Measure what one liar, or one client that floods, leaves of the throughput; needs `quorate-byz` beside `quorate`
+    #[arg(long, conflicts_with_all = ["functions", "svg"])]
+    attack: bool,
+    /// Put the table into this file, between the lines `<!-- begin standard -->` and `<!-- end standard -->` (`attack` in their
+    /// place with --attack)
     #[arg(long)]
     into: Option<PathBuf>,
     /// Draw the figures into this file
@@ -61,6 +66,10 @@ fn measure(options: &Options) -> Result<(), String> {
     let program = options.quorate.clone().or_else(beside).filter(|path| path.is_file());
     let program = program
         .ok_or("no quorate beside this program: build it in the same profile, or name one with --quorate")?;
+    let duration = Duration::from_secs(options.seconds);
+    if options.attack {
+        return under_attack(options, &program, duration);
+    }
     let cases: Vec<_> = standard::cases()
         .into_iter()
         .filter(|case| options.only.as_ref().is_none_or(|part| case.name.contains(part)))
@@ -69,8 +78,8 @@ fn measure(options: &Options) -> Result<(), String> {
     for run in 1..=options.runs {
         // In turn: what else the machine does falls on all of them.
         for (case, samples) in cases.iter().zip(&mut samples) {
-            let sample = net::measure(&program, case, Duration::from_secs(options.seconds))
-                .map_err(|why| format!("{}: {why}", case.name))?;
+            let sample =
+                net::measure(&program, case, duration).map_err(|why| format!("{}: {why}", case.name))?;
             eprintln!("{run}/{} {:<28} {sample}", options.runs, case.name);
             samples.push(sample);
         }
@@ -85,4 +94,31 @@ fn measure(options: &Options) -> Result<(), String> {
             .map_err(|why| format!("{}: {why}", path.display()))?;
     }
     Ok(())
+}
+
+/// Each attack in turn, after a run without one.
+fn under_attack(options: &Options, program: &Path, duration: Duration) -> Result<(), String> {
+    let wanted = |attack: &attack::Attack| {
+        attack.name == attack::ATTACKS[0].name
+            || options.only.as_ref().is_none_or(|part| attack.name.contains(part))
+    };
+    let attacks: Vec<_> = attack::ATTACKS.iter().copied().filter(wanted).collect();
+    let load = net::Load { clients: 64, size: 128, keys: 16, appends: None };
+    let mut rounds = Vec::new();
+    for run in 1..=options.runs {
+        let mut round = Vec::new();
+        for attack in &attacks {
+            let attacked = attack::measure(program, attack, &load, duration)
+                .map_err(|why| format!("{}: {why}", attack.name))?;
+            eprintln!("{run}/{} {:<48} {attacked}", options.runs, attack.name);
+            round.push(attacked);
+        }
+        rounds.push(round);
+    }
+    let text = attack::text(&attacks, &rounds);
+    print!("{text}");
+    match &options.into {
+        Some(path) => publish(path, "attack", &text).map_err(|why| format!("{}: {why}", path.display())),
+        None => Ok(()),
+    }
 }

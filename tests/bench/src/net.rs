@@ -5,7 +5,7 @@ use crate::standard::Case;
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// What one run of a case came to.
@@ -33,14 +33,46 @@ impl fmt::Display for Sample {
     }
 }
 
+/// What clients ask of a testnet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) clients: u32,
+    /// Bytes of a value.
+    pub(crate) size: u32,
+    /// Keys that sign.
+    pub(crate) keys: u32,
+    /// Operations in a transaction: one put, or so many appends to a topic.
+    pub(crate) appends: Option<u32>,
+}
+
 /// The directory of a testnet whose replicas end with it.
-struct Net<'p> {
+pub(crate) struct Net<'p> {
     program: &'p Path,
-    place: tempfile::TempDir,
+    members: u16,
+    pub(crate) place: tempfile::TempDir,
+}
+
+impl<'p> Net<'p> {
+    /// A testnet that does not run yet.
+    pub(crate) fn new(program: &'p Path, members: u16) -> Result<Self, String> {
+        let place = tempfile::tempdir().map_err(|why| why.to_string())?;
+        let net = Self { program, members, place };
+        net.run(&["testnet", "new", ".", "-n", &members.to_string(), "--base-port", "0", "--open"])?;
+        Ok(net)
+    }
 }
 
 impl Net<'_> {
-    fn run(&self, arguments: &[&str]) -> Result<Value, String> {
+    /// Runs a command in the testnet's directory.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Value, String> {
+        let output = self.output(arguments)?;
+        if !output.status.success() {
+            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<Output, String> {
         let mut command = Command::new(self.program);
         command
             .current_dir(self.place.path())
@@ -50,11 +82,41 @@ impl Net<'_> {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUORATE_")) {
             command.env_remove(name);
         }
-        let output = command.output().map_err(|why| why.to_string())?;
-        if !output.status.success() {
-            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+        command.output().map_err(|why| why.to_string())
+    }
+
+    /// Whether these members have executed the same number of blocks.
+    pub(crate) fn stands_equal(&self, members: &[usize]) -> bool {
+        // It fails while a member does not vote.
+        let Ok(output) = self.output(&["status"]) else { return false };
+        let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
+        let executed = |member: &usize| status["nodes"][*member]["executed"].as_u64();
+        let heights: Vec<_> = members.iter().map(executed).collect();
+        heights.iter().all(|height| height.is_some() && *height == heights[0])
+    }
+
+    /// Puts a load on it, and measures.
+    pub(crate) fn measure(&self, load: &Load, duration: Duration) -> Result<Sample, String> {
+        let (clients, size, keys) = (load.clients.to_string(), load.size.to_string(), load.keys.to_string());
+        let duration = format!("{}s", duration.as_secs());
+        let appends = load.appends.map(|count| count.to_string());
+        let mut bench =
+            vec!["tx", "bench", "--floor", "-c", &clients, "--size", &size, "--keys", &keys, "-d", &duration];
+        bench.extend(appends.iter().flat_map(|count| ["--appends", count]));
+        let report = self.run(&bench)?;
+        let number = |pointer: &str| {
+            let found = report.pointer(pointer).and_then(Value::as_f64);
+            found.ok_or_else(|| format!("the report has no {pointer}"))
+        };
+        Ok(Sample {
+            throughput: number("/throughput")?,
+            p50: number("/latency_ms/p50")?,
+            p99: number("/latency_ms/p99")?,
+            cpu: number("/replica_cpu_seconds_per_1000_txs")?,
+            floor: f64::from(self.members) * 1_000.0 / number("/floor/verify_batch_per_core_s")?,
+            per_block: number("/txs_per_block")?,
+            syncs: number("/floor/syncs_per_s")?,
+        })
     }
 }
 
@@ -69,32 +131,13 @@ impl Drop for Net<'_> {
 /// # Errors
 /// If a command fails, a receipt does not verify, or two ledgers differ.
 pub(crate) fn measure(program: &Path, case: &Case, duration: Duration) -> Result<Sample, String> {
-    let place = tempfile::tempdir().map_err(|why| why.to_string())?;
-    let net = Net { program, place };
-    net.run(&["testnet", "new", ".", "-n", &case.members.to_string(), "--base-port", "0", "--open"])?;
+    let net = Net::new(program, case.members)?;
     net.run(&["testnet", "up", ".", "--detach"])?;
-    let (clients, size, keys) = (case.clients.to_string(), case.size.to_string(), case.keys.to_string());
-    let duration = format!("{}s", duration.as_secs());
-    let appends = case.appends.map(|count| count.to_string());
-    let mut load =
-        vec!["tx", "bench", "--floor", "-c", &clients, "--size", &size, "--keys", &keys, "-d", &duration];
-    load.extend(appends.iter().flat_map(|count| ["--appends", count]));
-    let report = net.run(&load)?;
+    let sample = net.measure(&case.load, duration)?;
     net.run(&["kv", "put", "last", "one", "--receipt", "receipt.json"])?;
     net.run(&["testnet", "down", "."])?;
     net.run(&["--genesis", "genesis.toml", "receipt", "verify", "receipt.json"])?;
     let members: Vec<usize> = (0..usize::from(case.members)).collect();
     judge_of(net.place.path(), &members, &[])?;
-    let number = |pointer: &str| {
-        report.pointer(pointer).and_then(Value::as_f64).ok_or_else(|| format!("the report has no {pointer}"))
-    };
-    Ok(Sample {
-        throughput: number("/throughput")?,
-        p50: number("/latency_ms/p50")?,
-        p99: number("/latency_ms/p99")?,
-        cpu: number("/replica_cpu_seconds_per_1000_txs")?,
-        floor: f64::from(case.members) * 1_000.0 / number("/floor/verify_batch_per_core_s")?,
-        per_block: number("/txs_per_block")?,
-        syncs: number("/floor/syncs_per_s")?,
-    })
+    Ok(sample)
 }

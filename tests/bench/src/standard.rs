@@ -1,22 +1,18 @@
 //! What is measured.
 
+use crate::net::Load;
+
 /// One testnet and one load.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) members: u16,
-    pub(crate) clients: u32,
-    /// Bytes of a value.
-    pub(crate) size: u32,
-    /// Keys that sign.
-    pub(crate) keys: u32,
-    /// Operations in a transaction: one put, or so many appends to a topic.
-    pub(crate) appends: Option<u32>,
+    pub(crate) load: Load,
 }
 
 fn case(members: u16, clients: u32, size: u32, keys: u32) -> Case {
     let name = format!("n={members} clients={clients} B={size} keys={keys}");
-    Case { name, members, clients, size, keys, appends: None }
+    Case { name, members, load: Load { clients, size, keys, appends: None } }
 }
 
 /// The standard set.
@@ -29,9 +25,9 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.push(case(4, 256, 512, 16));
     cases.push(case(7, 256, 128, 16));
     cases.push(Case {
-        appends: Some(100),
         name: "n=4 clients=64 B=128 appends=100".to_owned(),
-        ..case(4, 64, 128, 16)
+        members: 4,
+        load: Load { clients: 64, size: 128, keys: 16, appends: Some(100) },
     });
     cases
 }

@@ -40,7 +40,7 @@ async fn calls(place: &Place, endpoint: &str, session: u64, report: &Report) -> 
     let mut stream = connect(endpoint).await?;
     stream.write_all(&http2::greeting()).await?;
     for number in 0..CALLS {
-        let tx = Some(transaction_to(&place.transaction(session, u64::from(number))));
+        let tx = Some(transaction_to(&place.transaction(session, u64::from(number), 8)));
         let request = v1::SubmitAndWaitRequest { tx, wait_ms: 60_000 };
         let call = http2::call("/quorate.v1.Ledger/SubmitAndWait", number, &request.encode_to_vec());
         match tokio::time::timeout(PATIENCE, stream.write_all(&call)).await {

@@ -1,6 +1,7 @@
 //! Clients that misbehave.
 
 use crate::error::ByzError;
+use crate::flood::Flood;
 use crate::report::Report;
 use crate::{b46_connection_storm, b47_deaf_client, stop_signal};
 use quorate_crypto::{Ed25519Signer, Signer};
@@ -35,9 +36,9 @@ impl Place {
         Ok(Self { endpoints, trust, key: Ed25519Signer::read_file(key, None)? })
     }
 
-    /// A good transaction.
-    pub(crate) fn transaction(&self, session: u64, number: u64) -> SignedTransaction {
-        let put = Operation::Put { key: b"deaf".to_vec(), value: number.to_be_bytes().to_vec() };
+    /// A good transaction that puts so many bytes.
+    pub(crate) fn transaction(&self, session: u64, number: u64, size: usize) -> SignedTransaction {
+        let put = Operation::Put { key: b"bothered".to_vec(), value: vec![7; size] };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let transaction = Transaction {
@@ -56,7 +57,7 @@ impl Place {
 
 /// Bothers every gateway in these ways until a signal.
 pub(crate) async fn run(place: Place, ways: &[u16], seed: u64, report: &Arc<Report>) -> Result<(), ByzError> {
-    if let Some(unknown) = ways.iter().find(|way| ![46, 47].contains(*way)) {
+    if let Some(unknown) = ways.iter().find(|way| ![46, 47].contains(*way) && Flood::of(**way).is_none()) {
         return Err(ByzError::UnknownWay(*unknown, "client"));
     }
     let stop = stop_signal()?;
@@ -65,6 +66,10 @@ pub(crate) async fn run(place: Place, ways: &[u16], seed: u64, report: &Arc<Repo
         for way in ways {
             for _ in 0..AT_ONCE {
                 let (random, report) = (Random::new(random.any()), report.clone());
+                if let Some(flood) = Flood::of(*way) {
+                    tokio::spawn(flood.submit(*way, place.clone(), endpoint.clone(), random, report));
+                    continue;
+                }
                 match way {
                     46 => tokio::spawn(b46_connection_storm::storm(endpoint.clone(), random, report)),
                     _ => {

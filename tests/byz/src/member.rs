@@ -4,7 +4,7 @@ use crate::error::ByzError;
 use crate::link::Dialler;
 use crate::outgoing::{Liar, frame_lies};
 use crate::report::Report;
-use crate::{b41_lying_lengths, b42_bad_streams, stop_signal};
+use crate::{b41_lying_lengths, b42_bad_streams, b54_junk_to_peers, stop_signal};
 use quorate_crypto::Ed25519Signer;
 use quorate_node::{FileConfig, init_logging, load_member, run_with};
 use quorate_simulator::Random;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The ways that need more than other messages.
-const IN_BYTES: [u16; 3] = [40, 41, 42];
+const IN_BYTES: [u16; 4] = [40, 41, 42, 54];
 
 fn key(config: &FileConfig, file: &str) -> Result<Ed25519Signer, ByzError> {
     let words =
@@ -38,8 +38,14 @@ pub(crate) async fn run(path: &Path, ways: &[u16], seed: u64, report: &Arc<Repor
     let liar = Arc::new(Liar::new(adversary, frame_lies(ways), seed, report.clone()));
     let dialler = Arc::new(Dialler::new(&config, &member.trust, member.me, &key(&config, "transport.pem")?)?);
     let (talker, watched, own_ways) = (liar.clone(), report.clone(), ways.to_vec());
+    let ledger = member.trust.ledger();
     let ready = move |node: &quorate_node::RunningNode| {
         tokio::spawn(talker.provoke(node.network().clone()));
+        if own_ways.contains(&54) {
+            let (network, peers) = (node.network().clone(), dialler.peers());
+            let flood = b54_junk_to_peers::flood(network, peers, ledger, Random::new(seed), watched.clone());
+            tokio::spawn(flood);
+        }
         for peer in dialler.peers() {
             let random = || Random::new(seed ^ u64::from(peer.get()));
             if own_ways.contains(&41) {

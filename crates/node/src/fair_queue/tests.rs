@@ -94,22 +94,60 @@ fn an_item_that_costs_more_than_a_batch_goes_alone() {
 #[test]
 fn who_sent_junk_shares_no_batch_until_it_has_sent_enough_that_is_good() {
     let queue = FairQueue::new();
-    queue.sent_junk(CLIENT);
-    fill(&queue, PEER, 3);
-    fill(&queue, CLIENT, 1_000);
+    queue.sent_junk(CLIENT, Duration::ZERO);
     let mut alone = 0;
-    while queue.len() > 0 {
-        let batch = taken(&queue, 256);
-        let own = batch.iter().filter(|source| **source == CLIENT).count();
-        if alone < APART {
+    while alone < APART {
+        fill(&queue, PEER, 3);
+        fill(&queue, CLIENT, 64);
+        while queue.len() > 0 {
+            let batch = taken(&queue, 256);
+            let own = batch.iter().filter(|source| **source == CLIENT).count();
             assert!(own == 0 || own == batch.len(), "{own} of {}", batch.len());
             alone += own;
         }
     }
-    assert!(alone >= APART);
-    queue.sent_junk(CLIENT);
+    fill(&queue, PEER, 3);
+    fill(&queue, CLIENT, 3);
+    let both = taken(&queue, 256);
+    assert!(both.contains(&PEER) && both.contains(&CLIENT), "forgiven: {both:?}");
+    queue.sent_junk(CLIENT, Duration::ZERO);
     queue.forget(CLIENT);
     assert!(queue.state().clients.lanes.is_empty());
+}
+
+#[test]
+fn junk_rests_and_nobody_else_does() {
+    let queue = FairQueue::new();
+    queue.sent_junk(CLIENT, Duration::from_millis(20));
+    let start = Instant::now();
+    fill(&queue, CLIENT, 3);
+    fill(&queue, OTHER, 3);
+    assert_eq!(taken(&queue, 256), [OTHER; 3], "at once");
+    assert!(start.elapsed() < Duration::from_millis(100));
+    assert_eq!(taken(&queue, 256), [CLIENT; 3]);
+    assert!(start.elapsed() >= Duration::from_millis(20) * REST, "after nine times as long as it took");
+}
+
+#[test]
+fn who_comes_back_after_junk_is_not_trusted_at_once() {
+    let queue = FairQueue::new();
+    let again = Source::Client(8);
+    queue.sent_junk(CLIENT, Duration::ZERO);
+    fill(&queue, CLIENT, 100);
+    queue.forget(CLIENT);
+    assert_eq!(queue.len(), 0, "what waited of it concerns nobody");
+    fill(&queue, PEER, 1);
+    fill(&queue, again, 2);
+    let batches = [taken(&queue, 256), taken(&queue, 256)];
+    assert!(batches.contains(&vec![again; 2]), "alone at first: {batches:?}");
+    fill(&queue, PEER, 1);
+    fill(&queue, again, 1);
+    assert_eq!(taken(&queue, 256).len(), 2, "and not any more");
+    for _ in 0..MOST_APART {
+        let _ = queue.push(CLIENT, weight(1), 0);
+    }
+    queue.sent_junk(CLIENT, Duration::ZERO);
+    assert_eq!(queue.push(CLIENT, weight(1), 0), Err(0), "little of it may wait");
 }
 
 #[test]

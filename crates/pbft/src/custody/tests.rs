@@ -137,3 +137,30 @@ fn c2_what_waits_is_forwarded_again_when_it_is_due() {
     assert!(custody.forward_overdue(NOW, later, 9).is_empty());
     assert_eq!(custody.forward_overdue(later, later, 9).len(), 2);
 }
+
+/// C5: who floods gets its share of a batch, and alone all of it.
+#[test]
+fn c5_one_sender_does_not_make_batches_as_large_as_it_likes() {
+    let mut custody = Custody::default();
+    for number in 0..900 {
+        custody.admit(transaction(1, number, 4), None, NOW).unwrap();
+    }
+    for client in 2..10 {
+        custody.admit(transaction(client, 0, 4), None, NOW).unwrap();
+    }
+    let batch = custody.cut(Seq::new(1), 2_000, usize::MAX);
+    let of = |client: u8, batch: &[HashedTransaction]| {
+        batch.iter().filter(|one| one.signed().transaction.sender == PublicKey([client; 32])).count()
+    };
+    assert_eq!((of(1, &batch), batch.len()), (56, 64), "512 over nine senders");
+    assert_eq!(
+        (custody.ready_by_order.len(), custody.worth()),
+        (844, 0),
+        "what is held back is worth no block of its own"
+    );
+    custody.admit(transaction(3, 1, 4), None, NOW).unwrap();
+    assert_eq!(custody.worth(), 1);
+    assert!((2..10).all(|client| of(client, &batch) == 1));
+    assert_eq!(custody.cut(Seq::new(2), 2_000, usize::MAX).len(), 257, "512 over two senders");
+    assert_eq!(custody.cut(Seq::new(3), 2_000, usize::MAX).len(), 588, "nobody else waits");
+}
