@@ -180,7 +180,7 @@ pub fn receipt_to(receipt: &Receipt) -> v1::Receipt {
 pub fn receipt_from(wire: v1::Receipt) -> Result<Receipt, Malformed> {
     let transaction_path = path_from(wire.tx_path.as_ref())?;
     let result_path = path_from(wire.result_path.as_ref())?;
-    if wire.links.len() as u64 > u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW {
+    if wire.links.len() as u64 > limits::MAX_LINKS {
         return Err(Malformed("links"));
     }
     let (_, result) = TransactionResult::from_leaf_bytes(&wire.result).map_err(|_| Malformed("result"))?;

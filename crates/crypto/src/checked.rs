@@ -356,7 +356,7 @@ impl Claims<'_> {
         let header_hash = header_hash(&block.header);
         let batch = block.batch.clone().map(|batch| self.batch(batch)).transpose()?;
         let digest = batch.as_ref().map_or_else(null_batch_digest, |batch| batch.digest());
-        if links.len() as u64 > u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW {
+        if links.len() as u64 > limits::MAX_LINKS {
             return Err(Malformed::BadList);
         }
         let (height, tip) = last_linked(&block.header, links).ok_or(Malformed::DigestMismatch)?;

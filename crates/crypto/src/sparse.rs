@@ -2,7 +2,8 @@
 //! of presence and absence (X5). The tree itself is built in `quorate-ledger`.
 
 use crate::digest::sha256;
-use quorate_types::{Digest, layout::Writer};
+use quorate_types::Digest;
+use sha2::{Digest as _, Sha256};
 
 /// The domain tags of key, leaf and inner node.
 const KEY_TAG: &str = "quorate/state-key/v1";
@@ -12,19 +13,25 @@ const NODE_TAG: &str = "quorate/state-node/v1";
 /// The hash of an empty subtree.
 pub const EMPTY: Digest = Digest::ZERO;
 
+/// The hash of the layout of M1: the tag, a zero byte, and both parts. It is not put together first: most hashes of a block are these.
+fn tagged_hash(tag: &str, one: &[u8], other: &[u8]) -> Digest {
+    let hash = Sha256::new().chain_update(tag).chain_update([0]).chain_update(one).chain_update(other);
+    Digest(hash.finalize().into())
+}
+
 /// Where a key stands in the tree: bit 0 is the highest bit of byte 0.
 pub fn key_hash(key: &[u8]) -> Digest {
-    sha256(&Writer::tagged(KEY_TAG).fixed(key).finish())
+    tagged_hash(KEY_TAG, key, &[])
 }
 
 /// The hash of a subtree that holds exactly one leaf.
 pub fn leaf_hash(key_hash: &Digest, value_hash: &Digest) -> Digest {
-    sha256(&Writer::tagged(LEAF_TAG).fixed(&key_hash.0).fixed(&value_hash.0).finish())
+    tagged_hash(LEAF_TAG, &key_hash.0, &value_hash.0)
 }
 
 /// The hash of a subtree that holds more than one leaf.
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    sha256(&Writer::tagged(NODE_TAG).fixed(&left.0).fixed(&right.0).finish())
+    tagged_hash(NODE_TAG, &left.0, &right.0)
 }
 
 /// The bit of a key hash that decides at `depth`: `true` is right.

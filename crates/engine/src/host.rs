@@ -88,7 +88,6 @@ pub struct Host<S> {
     /// Where the replica stands since its last input.
     status: ReplicaStatus,
     admission: AdmissionControl,
-    checkpoint_every: u64,
     recent: Recent,
     gateway: Gateway,
     links: Links,
@@ -101,14 +100,12 @@ impl<S: Signer> Host<S> {
     /// Starts a replica from what was found on disk.
     pub fn start(config: HostConfig, signer: S, recovered: Recovered, now: Now) -> (Self, Turn) {
         let mut turn = Turn::default();
-        let checkpoint_every = config.config.parameters.checkpoint_every;
         let replica = Replica::start(config.config, signer, recovered, now, &mut turn.outbox);
         let host = Self {
             recorder: None,
             status: replica.status(),
             replica,
             admission: config.admission,
-            checkpoint_every,
             recent: Recent::default(),
             gateway: Gateway::default(),
             links: Links::default(),
@@ -295,7 +292,7 @@ impl<S: Signer> Host<S> {
         let height = certificate.height;
         self.recent.certify(certificate);
         // Blocks below a checkpoint whose ATTESTs were lost may never have a certificate of their own (M8).
-        let at_checkpoint = height.is_checkpoint(self.checkpoint_every);
+        let at_checkpoint = height.is_checkpoint(self.replica.parameters().checkpoint_every);
         let below = if at_checkpoint { self.recent.uncertified_below(height) } else { Vec::new() };
         for height in below.into_iter().rev().chain([height]) {
             self.answer_block(height, turn);

@@ -18,8 +18,8 @@ use crate::verdict::{Evidence, Ignored, Verdict};
 use crate::view_change::ViewChanges;
 use quorate_crypto::{CheckedMessage, HashedTransaction, Signer, Verified};
 use quorate_types::{
-    BaseProof, Digest, Epoch, Message, Monotonic, Now, Quorums, ReplicaId, Seq, StatementKind, Suspicion,
-    View, limits,
+    BaseProof, Digest, Epoch, Message, Monotonic, Now, Parameters, Quorums, ReplicaId, Seq, StatementKind,
+    Suspicion, View, limits,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -116,6 +116,11 @@ impl<S: Signer> Replica<S> {
         replica.recover(recovered, now, out);
         replica.check_invariants();
         replica
+    }
+
+    /// What the members agreed on in their genesis.
+    pub fn parameters(&self) -> &Parameters {
+        &self.config.parameters
     }
 
     fn blank(config: Config, signer: S) -> Self {

@@ -52,5 +52,4 @@ pub const MUTANTS: &[Mutant] = &[
     ("m55", "a restarted primary stays primary, whatever was reserved"),
     ("m57", "amnesia is inferred from votes at or below stable"),
     ("m58", "a verification is remembered without the signature"),
-    ("m60", "what was executed is given to peers without its proposal"),
 ];

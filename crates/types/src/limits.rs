@@ -8,6 +8,8 @@ pub const MAX_WINDOW: u64 = 256;
 /// A block without a certificate is served if a later one within so many windows has one (M8). Certificates are further
 /// apart only where a replica learned several windows of blocks from others that lacked the same ones.
 pub const LINK_WINDOWS: u32 = 4;
+/// Headers between a certificate and a block that it proves, with the largest window.
+pub const MAX_LINKS: u64 = LINK_WINDOWS as u64 * MAX_WINDOW;
 /// Bytes of one transaction, signature included: a batch holds at least four.
 pub const MAX_TRANSACTION_BYTES: u32 = 256 * 1024;
 /// Transactions of one batch: bounds the work that one proposal may ask for.

@@ -100,7 +100,7 @@ fn m8_a_chain_of_headers_with_anything_changed_proves_nothing() {
         assert!(verified(block).is_err(), "{what}");
     }
     let mut long = linked();
-    let most = usize::try_from(u64::from(limits::LINK_WINDOWS) * limits::MAX_WINDOW).expect("small");
+    let most = usize::try_from(limits::MAX_LINKS).expect("small");
     long.links = vec![long.links[0].clone(); most + 1];
     assert_eq!(verified(long), Err(Malformed::BadList));
 }
