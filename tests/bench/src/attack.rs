@@ -1,7 +1,9 @@
 //! What one liar, or one client that floods, leaves of the throughput (L5): each attack beside a run without it.
 
+use crate::Runs;
 use crate::judge::{judge_of, trust};
 use crate::net::{Load, Net, Sample};
+use crate::processes::cpu_seconds;
 use crate::table::spread;
 use quorate_crypto::Ed25519Signer;
 use std::fmt;
@@ -24,13 +26,13 @@ enum Who {
 
 /// An attack.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attack {
-    pub(crate) name: &'static str,
+struct Attack {
+    name: &'static str,
     who: Who,
 }
 
 /// Every attack, the run without one first.
-pub(crate) const ATTACKS: &[Attack] = &[
+const ATTACKS: &[Attack] = &[
     Attack { name: "nobody", who: Who::Nobody },
     Attack { name: "primary delays all to 0.9 of the timeout", who: Who::Member(&[17]) },
     Attack { name: "primary equivocates", who: Who::Member(&[1, 3, 5]) },
@@ -46,7 +48,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 
 /// One run under an attack.
 #[derive(Clone, Debug)]
-pub(crate) struct Attacked {
+struct Attacked {
     sample: Sample,
     /// What the attacker took of the same cores, in CPU-seconds a second.
     attacker: f64,
@@ -112,12 +114,7 @@ impl Attacker {
         if self.child.try_wait().map_err(|why| why.to_string())?.is_some() {
             return Err(gone("ended by itself"));
         }
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        let stat = stat.map_err(|why| why.to_string())?;
-        let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
-        // utime and stime, in hundredths of a second.
-        let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        let taken = ticks / 100.0 / self.since.elapsed().as_secs_f64();
+        let taken = cpu_seconds(self.child.id())? / self.since.elapsed().as_secs_f64();
         let lies = std::fs::read_to_string(place.join("lies.json")).unwrap_or_default();
         self.child.kill().and_then(|()| self.child.wait()).map_err(|why| why.to_string())?;
         if !lies.contains(':') || lies.contains("{}") {
@@ -127,16 +124,30 @@ impl Attacker {
     }
 }
 
+/// Each attack in turn, after a run without one.
+pub(crate) fn run(program: &Path, runs: &Runs) -> Result<String, String> {
+    let wanted = |attack: &Attack| attack.name == ATTACKS[0].name || runs.wants(attack.name);
+    let attacks: Vec<_> = ATTACKS.iter().copied().filter(wanted).collect();
+    let load = Load { clients: 64, size: 128, keys: 16, appends: None };
+    let mut rounds = Vec::new();
+    for run in 1..=runs.runs {
+        let mut round = Vec::new();
+        for attack in &attacks {
+            let attacked = measure(program, attack, &load, runs.duration());
+            let attacked = attacked.map_err(|why| format!("{}: {why}", attack.name))?;
+            eprintln!("{run}/{} {:<48} {attacked}", runs.runs, attack.name);
+            round.push(attacked);
+        }
+        rounds.push(round);
+    }
+    Ok(text(&attacks, &rounds))
+}
+
 /// Measures one attack once.
 ///
 /// # Errors
 /// If a command fails, the attacker did nothing, a receipt does not verify, or the ledgers of honest members differ.
-pub(crate) fn measure(
-    program: &Path,
-    attack: &Attack,
-    load: &Load,
-    duration: Duration,
-) -> Result<Attacked, String> {
+fn measure(program: &Path, attack: &Attack, load: &Load, duration: Duration) -> Result<Attacked, String> {
     let net = Net::new(program, 4)?;
     let byz = program.with_file_name("quorate-byz");
     let lying_member = matches!(attack.who, Who::Member(_));
@@ -156,19 +167,16 @@ pub(crate) fn measure(
     let sample = net.measure(load, duration)?;
     let taken = attacker.map(|attacker| attacker.end(net.place.path())).transpose()?;
     let honest: Vec<usize> = (usize::from(lying_member)..4).collect();
-    let start = Instant::now();
-    while !net.stands_equal(&honest) {
-        if start.elapsed() > Duration::from_secs(60) {
-            return Err("the honest members do not come to the same block".to_owned());
-        }
-    }
+    net.wait_until("the honest members stand at one block", Duration::from_secs(60), |net| {
+        net.stands_equal(&honest)
+    })?;
     net.run(&["testnet", "down", "."])?;
     judge_of(net.place.path(), &honest, &[])?;
     Ok(Attacked { sample, attacker: taken.unwrap_or_default() })
 }
 
 /// One row for each attack; throughput beside the run of the same round in which nobody attacked.
-pub(crate) fn text(attacks: &[Attack], rounds: &[Vec<Attacked>]) -> String {
+fn text(attacks: &[Attack], rounds: &[Vec<Attacked>]) -> String {
     let mut text = String::from(
         "| who attacks | tx/s | of what is done without | p50, ms | p99, ms | CPU-s of all replicas per 1,000 | cores that the attacker takes |\n|---|---|---|---|---|---|---|\n",
     );

@@ -1,25 +1,78 @@
-//! Measures the standard set in one go: testnets of real processes on this machine, the floor in the same run, each case some
-//! times in turn with the others, and in the end every ledger executed again and every receipt verified.
+//! Measures testnets of real processes on this machine; every ledger is executed again in the end.
 
 mod attack;
+mod failover;
 mod functions;
 mod hot;
 #[path = "../../cluster/judge.rs"]
 mod judge;
 mod net;
 mod plot;
+mod processes;
+mod soak;
 mod standard;
 mod table;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use quorate_simulator::campaign::publish;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Measure the standard set.
+/// Measure testnets of real processes.
 #[derive(Debug, Parser)]
 struct Options {
+    /// The program to measure; by default the one beside this one
+    #[arg(long, global = true)]
+    quorate: Option<PathBuf>,
+    /// Put the table into this file, between the lines `<!-- begin NAME -->` and `<!-- end NAME -->`, of which NAME is the command
+    #[arg(long, global = true)]
+    into: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The standard set: clients, sizes, keys and members, each with the floor in the same run
+    Standard {
+        #[command(flatten)]
+        runs: Runs,
+        /// Draw the figures into this file
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
+    /// What one liar, or one client that floods, leaves of the throughput; needs `quorate-byz` beside `quorate`
+    Attack {
+        #[command(flatten)]
+        runs: Runs,
+    },
+    /// The hot functions by themselves, without a testnet
+    Functions,
+    /// Kill the primary under load, again and again: how long until a transaction commits that was submitted after the kill
+    Failover {
+        #[arg(long, default_value_t = 50)]
+        kills: usize,
+        /// Clients of the load beside it
+        #[arg(long, default_value_t = 32)]
+        clients: u32,
+    },
+    /// Long load at a rate: memory and disk over time, and no view change
+    Soak {
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// Transactions a second, in an open loop
+        #[arg(long, default_value_t = 1_000)]
+        rate: u32,
+        /// Keep one core busy with something else all the while
+        #[arg(long)]
+        busy: bool,
+    },
+}
+
+/// How often and how long.
+#[derive(Debug, Args)]
+struct Runs {
     /// How often each case is measured
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -29,22 +82,16 @@ struct Options {
     /// Only cases whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// The program to measure; by default the one beside this one
-    #[arg(long)]
-    quorate: Option<PathBuf>,
-    /// Measure the hot functions by themselves instead, without a testnet
-    #[arg(long)]
-    functions: bool,
-    /// Measure what one liar, or one client that floods, leaves of the throughput; needs `quorate-byz` beside `quorate`
-    #[arg(long, conflicts_with_all = ["functions", "svg"])]
-    attack: bool,
-    /// Put the table into this file, between the lines `<!-- begin standard -->` and `<!-- end standard -->` (`attack` in their
-    /// place with --attack)
-    #[arg(long)]
-    into: Option<PathBuf>,
-    /// Draw the figures into this file
-    #[arg(long)]
-    svg: Option<PathBuf>,
+}
+
+impl Runs {
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|part| name.contains(part))
+    }
 }
 
 fn main() -> ExitCode {
@@ -58,67 +105,33 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), String> {
-    if options.functions {
-        functions::print();
-        return Ok(());
-    }
-    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("quorate"));
-    let program = options.quorate.clone().or_else(beside).filter(|path| path.is_file());
-    let program = program
-        .ok_or("no quorate beside this program: build it in the same profile, or name one with --quorate")?;
-    let duration = Duration::from_secs(options.seconds);
-    if options.attack {
-        return under_attack(options, &program, duration);
-    }
-    let cases: Vec<_> = standard::cases()
-        .into_iter()
-        .filter(|case| options.only.as_ref().is_none_or(|part| case.name.contains(part)))
-        .collect();
-    let mut samples = vec![Vec::new(); cases.len()];
-    for run in 1..=options.runs {
-        // In turn: what else the machine does falls on all of them.
-        for (case, samples) in cases.iter().zip(&mut samples) {
-            let sample =
-                net::measure(&program, case, duration).map_err(|why| format!("{}: {why}", case.name))?;
-            eprintln!("{run}/{} {:<28} {sample}", options.runs, case.name);
-            samples.push(sample);
+    let (name, text) = match &options.what {
+        What::Functions => {
+            functions::print();
+            return Ok(());
         }
-    }
-    let text = table::text(&cases, &samples);
-    print!("{text}");
-    if let Some(path) = &options.into {
-        publish(path, "standard", &text).map_err(|why| format!("{}: {why}", path.display()))?;
-    }
-    if let Some(path) = &options.svg {
-        std::fs::write(path, plot::svg(&cases, &samples))
-            .map_err(|why| format!("{}: {why}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Each attack in turn, after a run without one.
-fn under_attack(options: &Options, program: &Path, duration: Duration) -> Result<(), String> {
-    let wanted = |attack: &attack::Attack| {
-        attack.name == attack::ATTACKS[0].name
-            || options.only.as_ref().is_none_or(|part| attack.name.contains(part))
+        What::Standard { runs, svg } => {
+            ("standard", standard::run(&program(options)?, runs, svg.as_deref())?)
+        }
+        What::Attack { runs } => ("attack", attack::run(&program(options)?, runs)?),
+        What::Failover { kills, clients } => {
+            ("failover", failover::run(&program(options)?, *kills, *clients)?)
+        }
+        What::Soak { seconds, rate, busy } => {
+            ("soak", soak::run(&program(options)?, Duration::from_secs(*seconds), *rate, *busy)?)
+        }
     };
-    let attacks: Vec<_> = attack::ATTACKS.iter().copied().filter(wanted).collect();
-    let load = net::Load { clients: 64, size: 128, keys: 16, appends: None };
-    let mut rounds = Vec::new();
-    for run in 1..=options.runs {
-        let mut round = Vec::new();
-        for attack in &attacks {
-            let attacked = attack::measure(program, attack, &load, duration)
-                .map_err(|why| format!("{}: {why}", attack.name))?;
-            eprintln!("{run}/{} {:<48} {attacked}", options.runs, attack.name);
-            round.push(attacked);
-        }
-        rounds.push(round);
-    }
-    let text = attack::text(&attacks, &rounds);
     print!("{text}");
     match &options.into {
-        Some(path) => publish(path, "attack", &text).map_err(|why| format!("{}: {why}", path.display())),
+        Some(path) => publish(path, name, &text).map_err(|why| format!("{}: {why}", path.display())),
         None => Ok(()),
     }
+}
+
+fn program(options: &Options) -> Result<PathBuf, String> {
+    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("quorate"));
+    let named = options.quorate.clone().or_else(beside);
+    named.filter(|path: &PathBuf| Path::is_file(path)).ok_or_else(|| {
+        "no quorate beside this program: build it in the same profile, or name one with --quorate".to_owned()
+    })
 }

@@ -5,8 +5,8 @@ use crate::standard::Case;
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// What one run of a case came to.
 #[derive(Clone, Debug)]
@@ -73,6 +73,16 @@ impl Net<'_> {
     }
 
     fn output(&self, arguments: &[&str]) -> Result<Output, String> {
+        self.command(arguments).output().map_err(|why| why.to_string())
+    }
+
+    /// Starts a command in the testnet's directory.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Result<Child, String> {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|why| why.to_string())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.program);
         command
             .current_dir(self.place.path())
@@ -82,12 +92,56 @@ impl Net<'_> {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUORATE_")) {
             command.env_remove(name);
         }
-        command.output().map_err(|why| why.to_string())
+        command
+    }
+
+    /// The process of each member, if it runs.
+    pub(crate) fn pids(&self) -> Result<Vec<Option<u32>>, String> {
+        let status = self.run(&["testnet", "status", "."])?;
+        let nodes = status["nodes"].as_array().ok_or("the testnet has no members")?;
+        Ok(nodes.iter().map(|node| node["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())).collect())
+    }
+
+    /// What members say of themselves, those that answer.
+    fn members(&self) -> Result<Vec<Value>, String> {
+        // It fails while a member does not vote.
+        let output = self.output(&["status"])?;
+        let status: Value = serde_json::from_slice(&output.stdout).map_err(|why| why.to_string())?;
+        let nodes = status["nodes"].as_array().ok_or("the status has no members")?;
+        Ok(nodes.iter().filter(|node| node["view"].is_u64()).cloned().collect())
+    }
+
+    /// The highest view that a member is in.
+    pub(crate) fn view(&self) -> Result<u64, String> {
+        Ok(self.members()?.iter().filter_map(|node| node["view"].as_u64()).max().unwrap_or(0))
+    }
+
+    /// The primary of the highest view.
+    pub(crate) fn primary(&self) -> Result<usize, String> {
+        let members = self.members()?;
+        let highest = members.iter().max_by_key(|node| node["view"].as_u64());
+        let primary = highest.and_then(|node| node["primary"].as_u64()).ok_or("nobody names a primary")?;
+        usize::try_from(primary).map_err(|why| why.to_string())
+    }
+
+    /// Waits for a condition.
+    pub(crate) fn wait_until(
+        &self,
+        what: &str,
+        patience: Duration,
+        condition: impl Fn(&Self) -> bool,
+    ) -> Result<(), String> {
+        let start = Instant::now();
+        while !condition(self) {
+            if start.elapsed() > patience {
+                return Err(format!("it did not come to pass that {what}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether these members have executed the same number of blocks.
     pub(crate) fn stands_equal(&self, members: &[usize]) -> bool {
-        // It fails while a member does not vote.
         let Ok(output) = self.output(&["status"]) else { return false };
         let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
         let executed = |member: &usize| status["nodes"][*member]["executed"].as_u64();

@@ -1,6 +1,8 @@
 //! What is measured.
 
-use crate::net::Load;
+use crate::net::{self, Load};
+use crate::{Runs, plot, table};
+use std::path::Path;
 
 /// One testnet and one load.
 #[derive(Clone, Debug)]
@@ -30,4 +32,23 @@ pub(crate) fn cases() -> Vec<Case> {
         load: Load { clients: 64, size: 128, keys: 16, appends: Some(100) },
     });
     cases
+}
+
+/// Every case once in each run, in turn: what else the machine does falls on all of them.
+pub(crate) fn run(program: &Path, runs: &Runs, svg: Option<&Path>) -> Result<String, String> {
+    let cases: Vec<_> = cases().into_iter().filter(|case| runs.wants(&case.name)).collect();
+    let mut samples = vec![Vec::new(); cases.len()];
+    for run in 1..=runs.runs {
+        for (case, samples) in cases.iter().zip(&mut samples) {
+            let sample = net::measure(program, case, runs.duration());
+            let sample = sample.map_err(|why| format!("{}: {why}", case.name))?;
+            eprintln!("{run}/{} {:<28} {sample}", runs.runs, case.name);
+            samples.push(sample);
+        }
+    }
+    if let Some(path) = svg {
+        std::fs::write(path, plot::svg(&cases, &samples))
+            .map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    Ok(table::text(&cases, &samples))
 }
