@@ -3,7 +3,7 @@
 use crate::Runs;
 use crate::judge::{judge_of, trust};
 use crate::net::{Load, Net, Sample};
-use crate::processes::cpu_seconds;
+use crate::processes::{Spinner, cpu_seconds};
 use crate::table::spread;
 use quorate_crypto::Ed25519Signer;
 use std::fmt;
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 enum Who {
     Nobody,
+    /// A process that keeps one core busy and does nothing else: what an attacker costs by sharing the machine.
+    Spinner,
     /// The member that is primary first.
     Member(&'static [u16]),
     /// A client at the gateway of the first member.
@@ -34,6 +36,7 @@ struct Attack {
 /// Every attack, the run without one first.
 const ATTACKS: &[Attack] = &[
     Attack { name: "nobody", who: Who::Nobody },
+    Attack { name: "nobody, but one core is busy", who: Who::Spinner },
     Attack { name: "primary delays all to 0.9 of the timeout", who: Who::Member(&[17]) },
     Attack { name: "primary equivocates", who: Who::Member(&[1, 3, 5]) },
     Attack { name: "member floods with junk", who: Who::Member(&[54]) },
@@ -70,7 +73,7 @@ impl Attacker {
     fn spawn(program: &Path, net: &Net<'_>, who: Who) -> Result<Option<Self>, String> {
         let place = net.place.path();
         let arguments: Vec<String> = match who {
-            Who::Nobody => return Ok(None),
+            Who::Nobody | Who::Spinner => return Ok(None),
             Who::Member(_) => vec!["node".into(), "--dir".into(), "node0".into()],
             Who::Client(_) | Who::ClientEverywhere(_) => {
                 let key = place.join("attacker.pem");
@@ -164,7 +167,9 @@ fn measure(program: &Path, attack: &Attack, load: &Load, duration: Duration) -> 
             return Err(why);
         }
     }
+    let spinner = matches!(attack.who, Who::Spinner).then(Spinner::start);
     let sample = net.measure(load, duration)?;
+    drop(spinner);
     let taken = attacker.map(|attacker| attacker.end(net.place.path())).transpose()?;
     let honest: Vec<usize> = (usize::from(lying_member)..4).collect();
     net.wait_until("the honest members stand at one block", Duration::from_secs(60), |net| {

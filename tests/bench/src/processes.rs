@@ -2,7 +2,11 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 /// CPU time that a process took, in user and in kernel mode.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, String> {
@@ -38,4 +42,31 @@ pub(crate) fn disk_mib(directory: &Path) -> f64 {
 pub(crate) fn kill_at_once(pid: u32) -> Result<(), String> {
     let pid = i32::try_from(pid).map_err(|why| why.to_string())?;
     kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(|why| why.to_string())
+}
+
+/// A thread that keeps one core busy with nothing until it is dropped.
+pub(crate) struct Spinner {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Spinner {
+    pub(crate) fn start() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = over.clone();
+        let spin = move || {
+            let mut count = 0u64;
+            while !seen.load(Ordering::Relaxed) {
+                count = black_box(count).wrapping_add(1);
+            }
+        };
+        Self { over, thread: Some(std::thread::spawn(spin)) }
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }

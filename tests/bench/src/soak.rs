@@ -2,12 +2,10 @@
 
 use crate::judge::judge_of;
 use crate::net::Net;
-use crate::processes::{disk_mib, resident_mib};
+use crate::processes::{Spinner, disk_mib, resident_mib};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::hint::black_box;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,27 +33,18 @@ pub(crate) fn run(program: &Path, duration: Duration, rate: u32, busy: bool) -> 
     }
     let (seconds, rate) = (format!("{}s", duration.as_secs()), rate.to_string());
     let load = ["tx", "bench", "--floor", "-c", "64", "--keys", "16", "--rate", &rate, "-d", &seconds];
-    let over = AtomicBool::new(false);
-    let (report, looks) = thread::scope(|scope| {
-        if busy {
-            scope.spawn(|| keep_busy(&over));
-        }
+    let spinner = busy.then(Spinner::start);
+    let (report, looks) = thread::scope(|scope| -> Result<_, String> {
         let load = scope.spawn(|| net.run(&load));
         let (start, mut looks) = (Instant::now(), Vec::new());
         while !load.is_finished() {
-            match look(&net, &pids, start) {
-                Ok(look) => looks.push(look),
-                Err(why) => {
-                    over.store(true, Ordering::Relaxed);
-                    return Err(why);
-                }
-            }
+            looks.push(look(&net, &pids, start)?);
             thread::park_timeout(duration / LOOKS);
         }
-        over.store(true, Ordering::Relaxed);
         let report = load.join().unwrap_or_else(|_| Err("the load ended".to_owned()))?;
         Ok((report, looks))
     })?;
+    drop(spinner);
     let view = net.view()?;
     let members: Vec<usize> = (0..MEMBERS).collect();
     net.wait_until("all stand at one block", Duration::from_secs(60), |net| net.stands_equal(&members))?;
@@ -65,13 +54,6 @@ pub(crate) fn run(program: &Path, duration: Duration, rate: u32, busy: bool) -> 
         return Err(format!("the view changed without a fault: it is {view}"));
     }
     Ok(text(&report, &looks, busy))
-}
-
-fn keep_busy(over: &AtomicBool) {
-    let mut count = 0u64;
-    while !over.load(Ordering::Relaxed) {
-        count = black_box(count).wrapping_add(1);
-    }
 }
 
 fn look(net: &Net<'_>, pids: &[u32], start: Instant) -> Result<Look, String> {
