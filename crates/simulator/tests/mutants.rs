@@ -1,7 +1,7 @@
 //! Deliberate mistakes, each of which a named test must notice: a scenario that no longer does what was recorded, or seeds
 //! in which a property fails. The unmodified code passes the same.
 //!
-//! `cargo test --release -p quorate-simulator --features mutants --test mutants`
+//! `cargo test -p quorate-simulator --features mutants --test mutants`
 
 use quorate_crypto::{HashedBatch, null_batch_digest};
 use quorate_simulator::{run_seed, scenario};
