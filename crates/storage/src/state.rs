@@ -13,6 +13,9 @@ const TRANSACTIONS: TableDefinition<'_, &[u8], (u64, u32)> = TableDefinition::ne
 const NUMBERS: TableDefinition<'_, &[u8], (u64, u32)> = TableDefinition::new("numbers");
 const ENTRIES: TableDefinition<'_, (&[u8], u64), (u64, u32, u32)> = TableDefinition::new("topic_entries");
 
+/// Pages of the file that are kept in memory. The state itself is in memory; what is looked up here are old transactions.
+const CACHE_BYTES: usize = 32 << 20;
+
 /// What redb reports; the process stops on any of it (D3).
 #[derive(Debug, thiserror::Error)]
 #[error("the state file failed: {0}")]
@@ -48,7 +51,7 @@ impl RedbStateStore {
     /// # Errors
     /// If it is damaged or the disk fails.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let database = Database::create(path)?;
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         let write = database.begin_write()?;
         write.open_table(LEAVES)?;
         write.open_table(META)?;
