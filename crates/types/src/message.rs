@@ -90,6 +90,38 @@ pub enum Message {
     Notice(Notice),
 }
 
+impl Message {
+    /// How many signatures it stands on, about: what it costs to check it.
+    pub fn signatures(&self) -> usize {
+        match self {
+            Self::Proposal(proposal) => 1 + proposal.batch.transactions.len(),
+            Self::Body(batch) => batch.transactions.len(),
+            Self::Forward(transactions) => transactions.len(),
+            Self::Block(block) => {
+                let transactions = block.block.batch.as_ref().map_or(0, |batch| batch.transactions.len());
+                transactions + block.certificate.signatures.len()
+            }
+            Self::ViewChange(view_change) => view_change.signatures(),
+            Self::NewView(new_view) => {
+                let named = new_view.view_changes.iter().map(|named| named.signatures());
+                1 + new_view.proposals.len() + named.sum::<usize>()
+            }
+            Self::CommitCertificate(certificate) => certificate.commits.len(),
+            Self::BlockCertificate(certificate) => certificate.signatures.len(),
+            Self::Evidence(_) => 2,
+            Self::Vote(_) => 1,
+            Self::Notice(_) => 0,
+        }
+    }
+}
+
+impl ViewChange {
+    fn signatures(&self) -> usize {
+        let prepared = self.prepared.iter().map(|certificate| 1 + certificate.prepares.len());
+        1 + prepared.sum::<usize>()
+    }
+}
+
 impl PreparedCertificate {
     /// The PRE-PREPARE that `proposal` signs.
     pub fn pre_prepare(&self) -> Statement {
