@@ -86,7 +86,7 @@ impl Unverified {
             Self::Transaction { transaction, .. } => Weight { cost: 1, bytes: transaction.size() },
             // Reading it costs something too.
             Self::Message { message, bytes, .. } => {
-                Weight { cost: message.signatures().max(1), bytes: *bytes }
+                Weight { cost: message.signatures().len().max(1), bytes: *bytes }
             }
         }
     }

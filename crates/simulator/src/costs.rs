@@ -36,7 +36,7 @@ pub struct Meter {
     /// Nanoseconds of virtual time.
     busy_until: u64,
     line_busy_until: u64,
-    /// Transactions that were checked already (M3).
+    /// What was checked already (M3).
     known: BTreeSet<Signature>,
 }
 
@@ -71,15 +71,8 @@ impl Meter {
     }
 
     fn not_checked_yet(&mut self, message: &Message) -> u64 {
-        let transactions = match message {
-            Message::Proposal(proposal) => &proposal.batch.transactions,
-            Message::Body(batch) => &batch.transactions,
-            Message::Forward(transactions) => transactions,
-            _ => return message.signatures() as u64,
-        };
-        let others = message.signatures() - transactions.len();
-        let new = transactions.iter().filter(|signed| self.known.insert(signed.signature)).count();
-        (others + new) as u64
+        let new = message.signatures().into_iter().filter(|signature| self.known.insert(**signature));
+        new.count() as u64
     }
 }
 

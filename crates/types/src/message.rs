@@ -91,34 +91,52 @@ pub enum Message {
 }
 
 impl Message {
-    /// How many signatures it stands on, about: what it costs to check it.
-    pub fn signatures(&self) -> usize {
+    /// The signatures that it stands on: those of its transactions, of its certificates, and its own.
+    pub fn signatures(&self) -> Vec<&Signature> {
+        let mut found = Vec::new();
         match self {
-            Self::Proposal(proposal) => 1 + proposal.batch.transactions.len(),
-            Self::Body(batch) => batch.transactions.len(),
-            Self::Forward(transactions) => transactions.len(),
+            Self::Proposal(proposal) => {
+                found.push(&proposal.pre_prepare.signature);
+                found.extend(proposal.batch.transactions.iter().map(|signed| &signed.signature));
+            }
+            Self::Body(batch) => found.extend(batch.transactions.iter().map(|signed| &signed.signature)),
+            Self::Forward(transactions) => found.extend(transactions.iter().map(|signed| &signed.signature)),
             Self::Block(block) => {
-                let transactions = block.block.batch.as_ref().map_or(0, |batch| batch.transactions.len());
-                transactions + block.certificate.signatures.len()
+                let batch = block.block.batch.iter();
+                found.extend(batch.flat_map(|batch| &batch.transactions).map(|signed| &signed.signature));
+                found.extend(of_members(&block.certificate.signatures));
             }
-            Self::ViewChange(view_change) => view_change.signatures(),
+            Self::ViewChange(view_change) => view_change.add_signatures(&mut found),
             Self::NewView(new_view) => {
-                let named = new_view.view_changes.iter().map(|named| named.signatures());
-                1 + new_view.proposals.len() + named.sum::<usize>()
+                found.push(&new_view.statement.signature);
+                found.extend(&new_view.proposals);
+                new_view.view_changes.iter().for_each(|named| named.add_signatures(&mut found));
             }
-            Self::CommitCertificate(certificate) => certificate.commits.len(),
-            Self::BlockCertificate(certificate) => certificate.signatures.len(),
-            Self::Evidence(_) => 2,
-            Self::Vote(_) => 1,
-            Self::Notice(_) => 0,
+            Self::CommitCertificate(certificate) => found.extend(of_members(&certificate.commits)),
+            Self::BlockCertificate(certificate) => found.extend(of_members(&certificate.signatures)),
+            Self::Evidence(pair) => found.extend([&pair.0.signature, &pair.1.signature]),
+            Self::Vote(signed) => found.push(&signed.signature),
+            // A HELLO's votes are few.
+            Self::Notice(_) => {}
         }
+        found
     }
 }
 
+fn of_members(signatures: &[(ReplicaId, Signature)]) -> impl Iterator<Item = &Signature> {
+    signatures.iter().map(|(_, signature)| signature)
+}
+
 impl ViewChange {
-    fn signatures(&self) -> usize {
-        let prepared = self.prepared.iter().map(|certificate| 1 + certificate.prepares.len());
-        1 + prepared.sum::<usize>()
+    fn add_signatures<'a>(&'a self, found: &mut Vec<&'a Signature>) {
+        found.push(&self.statement.signature);
+        if let BaseProof::Checkpoint(certificate) = &self.base_proof {
+            found.extend(of_members(&certificate.signatures));
+        }
+        for certificate in &self.prepared {
+            found.push(&certificate.proposal);
+            found.extend(of_members(&certificate.prepares));
+        }
     }
 }
 
