@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The bound in smoothed decision times, and in recent worst ones: the larger counts.
 const SMOOTHED: u32 = 8;
 const WORST: u32 = 4;
+/// So many requests more that wait draw the bound out once more: a correct primary gets to the last of a long queue late, and may be
+/// held up by what clients sent to it alone.
+const AT_ONCE: usize = 128;
 /// Decisions to be measured before the bound is used: few, since a primary that is slow from the start lets few happen.
 const SAMPLES: u32 = 2;
 /// The most that the bound is drawn out after views that ended for it.
@@ -73,8 +76,10 @@ impl Turnaround {
 
     /// How long something may wait for the primary, once enough was measured and as long as the request timer would not expire
     /// sooner.
-    fn bound(&self, least: Duration, timeout: Duration) -> Option<Duration> {
-        let measured = (self.smoothed * SMOOTHED).max(self.worst * WORST).max(least) * self.patience;
+    fn bound(&self, least: Duration, waiting: usize, timeout: Duration) -> Option<Duration> {
+        let rounds = u32::try_from(1 + waiting / AT_ONCE).unwrap_or(u32::MAX).saturating_mul(self.patience);
+        let once = (self.smoothed * SMOOTHED).max(self.worst * WORST).max(least);
+        let measured = once.saturating_mul(rounds);
         (self.samples >= SAMPLES && measured < timeout).then_some(measured)
     }
 
@@ -145,7 +150,8 @@ impl<S: Signer> Replica<S> {
             Unordered::Request(_) => Duration::ZERO,
             Unordered::Slot(_) => tuning.stall + tuning.status_busy,
         };
-        Some(since.plus(repair).plus(self.turnaround.bound(tuning.order_least, self.timeout)?))
+        let waiting = self.custody.ready_len();
+        Some(since.plus(repair).plus(self.turnaround.bound(tuning.order_least, waiting, self.timeout)?))
     }
 
     /// V12: the primary let something wait for longer than many decisions take.
