@@ -15,9 +15,9 @@ use std::time::Duration;
 /// The bound in smoothed decision times, and in recent worst ones: the larger counts.
 const SMOOTHED: u32 = 8;
 const WORST: u32 = 4;
-/// So many requests more that wait draw the bound out once more: a correct primary gets to the last of a long queue late, and may be
-/// held up by what clients sent to it alone.
-const AT_ONCE: usize = 128;
+/// So many requests more that wait at all members draw the bound out once more: a correct primary gets to the last of a long queue
+/// late. A member sees its own, and takes the others to have as many.
+const AT_ONCE: usize = 512;
 /// Decisions to be measured before the bound is used: few, since a primary that is slow from the start lets few happen.
 const SAMPLES: u32 = 2;
 /// The most that the bound is drawn out after views that ended for it.
@@ -32,6 +32,8 @@ pub(crate) struct Turnaround {
     smoothed: Duration,
     /// Of late: it fades.
     worst: Duration,
+    /// The most requests of late that waited at all members, about: it fades.
+    queue: usize,
     /// What the bound is multiplied by: twice as much after every view that ended for it, so that a load under which nobody is
     /// fast enough ends no more views.
     patience: u32,
@@ -59,6 +61,7 @@ impl Default for Turnaround {
             samples: 0,
             smoothed: Duration::ZERO,
             worst: Duration::ZERO,
+            queue: 0,
             patience: 1,
             open_since: None,
             bound_to: None,
@@ -71,13 +74,15 @@ impl Turnaround {
     fn sample(&mut self, took: Duration) {
         self.smoothed = if self.samples == 0 { took } else { (self.smoothed * 7 + took) / 8 };
         self.worst = took.max(self.worst * 15 / 16);
+        self.queue -= self.queue.div_ceil(4);
         self.samples = self.samples.saturating_add(1);
     }
 
     /// How long something may wait for the primary, once enough was measured and as long as the request timer would not expire
     /// sooner.
-    fn bound(&self, least: Duration, waiting: usize, timeout: Duration) -> Option<Duration> {
-        let rounds = u32::try_from(1 + waiting / AT_ONCE).unwrap_or(u32::MAX).saturating_mul(self.patience);
+    fn bound(&self, least: Duration, timeout: Duration) -> Option<Duration> {
+        let rounds =
+            u32::try_from(1 + self.queue / AT_ONCE).unwrap_or(u32::MAX).saturating_mul(self.patience);
         let once = (self.smoothed * SMOOTHED).max(self.worst * WORST).max(least);
         let measured = once.saturating_mul(rounds);
         (self.samples >= SAMPLES && measured < timeout).then_some(measured)
@@ -120,6 +125,8 @@ impl<S: Signer> Replica<S> {
     /// V12: the timer runs for the oldest request that the primary could have proposed and did not.
     pub(crate) fn update_order_timer(&mut self, now: Now, out: &mut Outbox) {
         self.note_decision(now);
+        let waiting = self.custody.ready_len().saturating_mul(self.n().into());
+        self.turnaround.queue = self.turnaround.queue.max(waiting);
         let unordered = if self.may_expect_proposals() { self.unordered() } else { None };
         let open_since = self.turnaround.open_since.unwrap_or(now.monotonic);
         self.turnaround.open_since = unordered.and(Some(open_since));
@@ -150,8 +157,7 @@ impl<S: Signer> Replica<S> {
             Unordered::Request(_) => Duration::ZERO,
             Unordered::Slot(_) => tuning.stall + tuning.status_busy,
         };
-        let waiting = self.custody.ready_len();
-        Some(since.plus(repair).plus(self.turnaround.bound(tuning.order_least, waiting, self.timeout)?))
+        Some(since.plus(repair).plus(self.turnaround.bound(tuning.order_least, self.timeout)?))
     }
 
     /// V12: the primary let something wait for longer than many decisions take.
