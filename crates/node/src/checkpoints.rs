@@ -1,15 +1,14 @@
 //! The checkpoint thread: makes blocks and state durable while execution goes on (K1). A commit takes as long as many blocks do.
 
 use crate::core_thread::CoreInput;
-use crate::shared::{Shared, post};
+use crate::shared::{Shared, lock, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
 use quorate_engine::Event;
 use quorate_ledger::{Machine, StateChanges, StateStore};
 use quorate_storage::BlockStore;
 use quorate_types::{Digest, Seq};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -24,16 +23,17 @@ struct Checkpoint {
 pub(crate) struct Checkpoints {
     given: Option<Sender<Checkpoint>>,
     thread: Option<JoinHandle<()>>,
-    /// Height of the durable state.
-    durable: Arc<AtomicU64>,
+    /// Height of the state that became durable last.
+    durable: Arc<Mutex<Option<Seq>>>,
 }
 
 impl Checkpoints {
     /// # Panics
     /// If the system refuses a thread.
     pub(crate) fn start(shared: Arc<Shared>, core: Sender<CoreInput>) -> Self {
-        let (given, taken) = crossbeam_channel::unbounded();
-        let durable = Arc::new(AtomicU64::new(0));
+        // One more may wait: beyond that execution does, or a slow disk would pile up what the others decide (N9).
+        let (given, taken) = crossbeam_channel::bounded(1);
+        let durable = Arc::new(Mutex::new(None));
         let told = durable.clone();
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
@@ -50,9 +50,9 @@ impl Checkpoints {
         }
     }
 
-    /// Up to where the machine can forget what changed.
-    pub(crate) fn durable(&self) -> Seq {
-        Seq::new(self.durable.load(Ordering::Acquire))
+    /// Up to where the machine can forget what changed, if anything became durable since this was asked last.
+    pub(crate) fn became_durable(&self) -> Option<Seq> {
+        lock(&self.durable).take()
     }
 }
 
@@ -63,11 +63,17 @@ impl Drop for Checkpoints {
     }
 }
 
-fn run(shared: &Shared, core: &Sender<CoreInput>, taken: &Receiver<Checkpoint>, durable: &AtomicU64) {
+fn run(
+    shared: &Shared,
+    core: &Sender<CoreInput>,
+    taken: &Receiver<Checkpoint>,
+    durable: &Mutex<Option<Seq>>,
+) {
     let Ok(mut store) = shared.store.with(|store| store.clone()) else { return };
+    let mut last = None;
     for Checkpoint { seq, changed } in taken {
         // Never back to an older state, whatever is asked for.
-        let changed = changed.filter(|_| seq.get() > durable.load(Ordering::Relaxed));
+        let changed = changed.filter(|_| Some(seq) > last);
         let start = Instant::now();
         if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
             disk_failed("blocks", &error);
@@ -79,7 +85,8 @@ fn run(shared: &Shared, core: &Sender<CoreInput>, taken: &Receiver<Checkpoint>, 
                 disk_failed("state", &error);
             }
             shared.metrics.synced("state", start.elapsed());
-            durable.store(seq.get(), Ordering::Release);
+            last = Some(seq);
+            *lock(durable) = last;
         }
         post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
     }

@@ -43,7 +43,9 @@ pub(crate) fn run(
 ) {
     let checkpoints = Checkpoints::start(shared.clone(), core.clone());
     while let Ok(next) = input.recv() {
-        machine.committed(checkpoints.durable());
+        if let Some(durable) = checkpoints.became_durable() {
+            machine.committed(durable);
+        }
         match next {
             ExecutionInput::Execute { seq, batch } => {
                 let block = machine.execute(seq, batch);

@@ -4,8 +4,8 @@
 //! runs is what runs here: this crate matches on no protocol effect.
 
 mod api;
-pub mod checkpoints;
-mod config;
+mod checkpoints;
+pub mod config;
 mod core_thread;
 mod execution;
 mod fair_queue;
