@@ -306,11 +306,6 @@ impl Custody {
         !self.ready_by_order.is_empty()
     }
 
-    /// How many requests are in no slot.
-    pub(crate) fn ready_len(&self) -> usize {
-        self.ready_by_order.len()
-    }
-
     /// Requests in no slot that make a block worth its cost: not those that their senders' shares hold back.
     pub(crate) fn worth(&self) -> usize {
         self.ready_by_order.len().saturating_sub(self.held_back)
