@@ -17,6 +17,10 @@ use output::Output;
 use std::io::Write;
 use std::process::ExitCode;
 
+/// With the allocator of the system, a tenth of a loaded replica's time was spent in it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     install_panic_report();
     let cli = Cli::parse();

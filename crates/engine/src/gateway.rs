@@ -31,6 +31,11 @@ impl Gateway {
         }
     }
 
+    /// Whether anybody waits for this transaction.
+    pub(crate) fn waits_for(&self, id: &TransactionId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     /// Removes and returns who waits for this transaction.
     pub(crate) fn take(&mut self, id: &TransactionId) -> BTreeSet<u64> {
         let tokens = self.by_id.remove(id).unwrap_or_default();

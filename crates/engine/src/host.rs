@@ -300,12 +300,16 @@ impl<S: Signer> Host<S> {
     }
 
     fn answer_block(&mut self, height: Seq, turn: &mut Turn) {
-        for (outcome, number) in self.recent.outcomes_of(height) {
-            let id = outcome.id;
-            for other in self.gateway.waiting_for_number(&number) {
-                if other != id {
-                    self.answer(&other, &Answer::Superseded(outcome.clone()), turn);
-                }
+        for (index, id, number) in self.recent.places_in(height) {
+            let mut superseded = self.gateway.waiting_for_number(&number);
+            superseded.retain(|other| *other != id);
+            // Most transactions came by other gateways: nobody waits for them here.
+            if superseded.is_empty() && !self.gateway.waits_for(&id) {
+                continue;
+            }
+            let Some(outcome) = self.recent.outcome(height, index, id) else { continue };
+            for other in superseded {
+                self.answer(&other, &Answer::Superseded(outcome.clone()), turn);
             }
             self.answer(&id, &Answer::Outcome(outcome), turn);
         }

@@ -77,19 +77,15 @@ impl Recent {
         Some((links, certificate.clone()))
     }
 
-    /// The outcomes in a block, by transaction and by number.
-    pub(crate) fn outcomes_of(&self, height: Seq) -> Vec<(Outcome, Consumed)> {
-        let (Some(block), Some((links, certificate))) = (self.blocks.get(&height), self.proof(height)) else {
-            return Vec::new();
-        };
+    /// Where the outcomes of a block stand, by transaction and by number.
+    pub(crate) fn places_in(&self, height: Seq) -> Vec<(u32, TransactionId, Consumed)> {
+        let Some(block) = self.blocks.get(&height) else { return Vec::new() };
         (0u32..)
             .zip(block.transactions())
             .filter(|(_, (_, _, result))| result.is_outcome() || mutant("m50"))
             .map(|(index, (id, signed, _))| {
                 let transaction = &signed.transaction;
-                let number = (transaction.sender, transaction.session, transaction.number);
-                let (links, certificate) = (links.clone(), certificate.clone());
-                (Outcome { id, block: block.clone(), index, links, certificate }, number)
+                (index, id, (transaction.sender, transaction.session, transaction.number))
             })
             .collect()
     }
@@ -106,7 +102,8 @@ impl Recent {
         Some(self.outcome(height, index, id))
     }
 
-    fn outcome(&self, height: Seq, index: u32, id: TransactionId) -> Option<Outcome> {
+    /// The outcome at a place, if its block is held and certified.
+    pub(crate) fn outcome(&self, height: Seq, index: u32, id: TransactionId) -> Option<Outcome> {
         let block = self.blocks.get(&height)?.clone();
         let (links, certificate) = self.proof(height)?;
         Some(Outcome { id, block, index, links, certificate })

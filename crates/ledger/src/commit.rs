@@ -30,8 +30,7 @@ impl Uncommitted {
         for block in self.blocks.iter().take_while(|block| block.height <= upto) {
             last.extend(&block.changes);
         }
-        let changes =
-            last.into_iter().map(|(key, value)| (key.clone(), value.as_ref().map(|value| value.to_vec())));
+        let changes = last.into_iter().map(|(key, value)| (key.clone(), value.clone()));
         Some((header_hash, changes.collect()))
     }
 

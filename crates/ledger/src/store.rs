@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What changed between two durable heights: each key with its new value, or `None` for removed. Removing a key that is
 /// not there is no error.
-pub type StateChanges = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub type StateChanges = crate::tree::Changes;
 
 /// A state as it was made durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl StateStore for MemoryStateStore {
         if interruption != Some(Interruption::Before) {
             for (key, value) in changes {
                 match value {
-                    Some(value) => self.leaves.insert(key.clone(), value.clone()),
+                    Some(value) => self.leaves.insert(key.clone(), value.to_vec()),
                     None => self.leaves.remove(key),
                 };
             }

@@ -1,5 +1,7 @@
-//! The execution thread: owns the machine, writes blocks and indexes behind the log, makes checkpoints durable (K1).
+//! The execution thread: owns the machine, writes blocks and indexes behind the log, hands checkpoints to the thread that makes them
+//! durable (K1).
 
+use crate::checkpoints::Checkpoints;
 use crate::core_thread::CoreInput;
 use crate::shared::{Shared, post};
 use crate::stop::disk_failed;
@@ -14,7 +16,6 @@ use quorate_types::{
     TransactionId, TransactionResult, limits,
 };
 use std::sync::Arc;
-use std::time::Instant;
 
 pub(crate) enum ExecutionInput {
     Execute {
@@ -40,7 +41,11 @@ pub(crate) fn run(
     input: &Receiver<ExecutionInput>,
     core: &Sender<CoreInput>,
 ) {
+    let checkpoints = Checkpoints::start(shared.clone(), core.clone());
     while let Ok(next) = input.recv() {
+        if let Some(durable) = checkpoints.became_durable() {
+            machine.committed(durable);
+        }
         match next {
             ExecutionInput::Execute { seq, batch } => {
                 let block = machine.execute(seq, batch);
@@ -48,8 +53,7 @@ pub(crate) fn run(
                 post(core, CoreInput::Event(Event::Executed(block)));
             }
             ExecutionInput::MakeDurable { seq } => {
-                make_durable(&mut machine, shared, seq);
-                post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
+                checkpoints.make_durable(&machine, seq);
             }
             ExecutionInput::Certificate(certificate) => {
                 if let Ok(Err(error)) = shared.blocks.with(|blocks| blocks.append_certificate(certificate)) {
@@ -70,6 +74,7 @@ pub(crate) fn run(
                 }
             }
             ExecutionInput::Stop => {
+                drop(checkpoints);
                 if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
                     disk_failed("blocks", &error);
                 }
@@ -137,18 +142,4 @@ fn appended(signed: &SignedTransaction, result: &TransactionResult) -> Vec<(Vec<
             _ => None,
         })
         .collect()
-}
-
-/// K1: blocks up to `seq` durable first, then the state there.
-fn make_durable(machine: &mut Machine, shared: &Shared, seq: Seq) {
-    let start = Instant::now();
-    if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
-        disk_failed("blocks", &error);
-    }
-    shared.metrics.synced("blocks", start.elapsed());
-    let start = Instant::now();
-    if let Ok(Err(error)) = shared.store.with(|store| machine.commit_to(store, seq)) {
-        disk_failed("state", &error);
-    }
-    shared.metrics.synced("state", start.elapsed());
 }

@@ -4,6 +4,7 @@
 //! runs is what runs here: this crate matches on no protocol effect.
 
 mod api;
+mod checkpoints;
 pub mod config;
 mod core_thread;
 mod execution;

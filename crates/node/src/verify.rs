@@ -84,36 +84,12 @@ impl Unverified {
     fn weight(&self) -> Weight {
         match self {
             Self::Transaction { transaction, .. } => Weight { cost: 1, bytes: transaction.size() },
-            Self::Message { message, bytes, .. } => Weight { cost: cost(message), bytes: *bytes },
+            // Reading it costs something too.
+            Self::Message { message, bytes, .. } => {
+                Weight { cost: message.signatures().len().max(1), bytes: *bytes }
+            }
         }
     }
-}
-
-/// How many signatures a message stands on, about.
-fn cost(message: &Message) -> usize {
-    match message {
-        Message::Proposal(proposal) => 1 + proposal.batch.transactions.len(),
-        Message::Body(batch) => 1 + batch.transactions.len(),
-        Message::Forward(transactions) => 1 + transactions.len(),
-        Message::Block(block) => {
-            let transactions = block.block.batch.as_ref().map_or(0, |batch| batch.transactions.len());
-            transactions + block.certificate.signatures.len()
-        }
-        Message::ViewChange(view_change) => view_change_cost(view_change),
-        Message::NewView(new_view) => {
-            let named = new_view.view_changes.iter().map(|named| view_change_cost(named));
-            1 + new_view.proposals.len() + named.sum::<usize>()
-        }
-        Message::CommitCertificate(certificate) => certificate.commits.len(),
-        Message::BlockCertificate(certificate) => certificate.signatures.len(),
-        Message::Evidence(_) => 2,
-        Message::Vote(_) | Message::Notice(_) => 1,
-    }
-}
-
-fn view_change_cost(view_change: &quorate_types::ViewChange) -> usize {
-    let prepared = view_change.prepared.iter().map(|certificate| 1 + certificate.prepares.len());
-    1 + prepared.sum::<usize>()
 }
 
 /// Where to put what must be verified. The pool ends with the last handle.

@@ -158,7 +158,7 @@ impl<S: Signer> Replica<S> {
                 self.custody.adopt(transaction, seq, now.monotonic);
             }
         }
-        self.time_decision(seq, now);
+        self.time_decision(seq, body.batch().transactions.len(), now);
         if self.pledges.abstains(self.view, seq) {
             hit("a restarted replica abstains");
             return;

@@ -326,6 +326,9 @@ impl<S: Signer> Replica<S> {
 
     /// V10: what the request timer is bound to, if it should run.
     pub(crate) fn timed_head(&self) -> Option<Head> {
+        if self.waits_for_checkpoint() && !mutant("m61") {
+            return Some(Head::Window(self.base.base()));
+        }
         if !self.may_time_primary() {
             return None;
         }
@@ -347,6 +350,12 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn execution_is_full(&self) -> bool {
         let most = self.config.parameters.window.max(2 * limits::FETCH_BLOCKS as u64);
         self.delivered.above(self.executed) >= most
+    }
+
+    /// V10: whether requests wait because the window does, and not for what happens here.
+    fn waits_for_checkpoint(&self) -> bool {
+        let at_rest = self.active && !self.catching_up && !self.halted && self.executed == self.delivered;
+        at_rest && self.window_waits() && self.custody.len() > 0
     }
 
     /// Whether the window is used up and waits for a checkpoint: no primary could propose (V10, F15).

@@ -10,7 +10,7 @@ use quorate_crypto::{CheckedMessage, Signer};
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
-    BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq,
+    BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq, Signature,
     SignedStatement, SlotStatus, Statement, StatementKind, Status, View, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -313,7 +313,7 @@ impl<S: Signer> Replica<S> {
     ) -> usize {
         let mut spent = 0;
         let has_proposal = held.is_some_and(|held| held.proposal);
-        if !has_proposal && let Some(proposal) = self.proposal_of(seq, slot) {
+        if !has_proposal && let Some(proposal) = self.proposal_of(to, seq, slot) {
             spent += proposal.batch.size();
             out.send(to, Message::Proposal(proposal));
         }
@@ -332,23 +332,37 @@ impl<S: Signer> Replica<S> {
         spent
     }
 
-    /// The PRE-PREPARE of this view that a peer can be given: the own one of a primary, and of what is executed here the one in the
-    /// prepared certificate. After a restart that may be all that tells of the decision, and its primary may be dead by then.
-    fn proposal_of(&self, seq: Seq, slot: &Slot) -> Option<Proposal> {
+    /// Whether this member is one of the f + 1 that help another with a slot.
+    fn relays(&self, to: ReplicaId, seq: Seq) -> bool {
+        let n = u64::from(self.n());
+        let turned = (u64::from(self.me().get()) + seq.get() % n + n - u64::from(to.get())) % n;
+        turned <= u64::from(self.quorums().faults())
+    }
+
+    /// The PRE-PREPARE of this view that a peer can be given: the own one of a primary; of what is executed here the one in the
+    /// prepared certificate, which after a restart may be all that tells of the decision, when its primary is dead; and for f + 1
+    /// peers of each slot what was accepted here, or a primary could keep f correct members waiting for it.
+    fn proposal_of(&self, to: ReplicaId, seq: Seq, slot: &Slot) -> Option<Proposal> {
         if self.is_reproposed(seq) {
             return None;
         }
+        let of_primary = |view: View, digest: Digest, signature: Signature| SignedStatement {
+            epoch: self.epoch(),
+            signer: self.config.members.primary(view),
+            statement: Statement::PrePrepare { view, seq, digest },
+            signature,
+        };
         let own = self.pledges.vote(seq, StatementKind::PrePrepare).filter(|_| self.is_primary()).cloned();
         let certified = || {
             let certificate = slot.prepared.as_ref().filter(|_| seq <= self.executed && !mutant("m60"))?;
-            Some(SignedStatement {
-                epoch: certificate.epoch,
-                signer: self.config.members.primary(certificate.view),
-                statement: certificate.pre_prepare(),
-                signature: certificate.proposal,
-            })
+            Some(of_primary(certificate.view, certificate.digest, certificate.proposal))
         };
-        let pre_prepare = own.or_else(certified)?;
+        let accepted = || {
+            let [offer] = &slot.offers[..] else { return None };
+            let relays = self.relays(to, seq) && offer.view == self.view;
+            relays.then(|| of_primary(offer.view, offer.digest, offer.signature))
+        };
+        let pre_prepare = own.or_else(certified).or_else(accepted)?;
         let Statement::PrePrepare { view, digest, .. } = pre_prepare.statement else { return None };
         let body = slot.bodies.get(&digest).filter(|_| view == self.view)?;
         Some(Proposal { pre_prepare, batch: body.batch().clone() })

@@ -102,6 +102,8 @@ pub(crate) enum Head {
     Request(quorate_types::TransactionId),
     /// An obligation of the executed state that needs a block (K6).
     Obligation(quorate_types::LedgerTime),
+    /// A window that is used up, from this base, while requests wait.
+    Window(Seq),
 }
 
 impl<S: Signer> Replica<S> {

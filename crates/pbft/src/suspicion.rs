@@ -1,7 +1,7 @@
 //! When the primary of a view is suspected, and what the request timer runs for (V1, V10).
 
 use crate::outbox::{Outbox, Report};
-use crate::replica::{Replica, RequestTimer};
+use crate::replica::{Head, Replica, RequestTimer};
 use crate::timers::Timer;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::Signer;
@@ -76,9 +76,9 @@ impl<S: Signer> Replica<S> {
 
     /// V10: restarted when another request becomes oldest and when a view becomes active.
     pub(crate) fn update_request_timer(&mut self, now: Now) {
-        let due = |head: &crate::replica::Head| match head {
-            crate::replica::Head::Request(_) => true,
-            crate::replica::Head::Obligation(time) => time.0 <= now.wall.0,
+        let due = |head: &Head| match head {
+            Head::Request(_) | Head::Window(_) => true,
+            Head::Obligation(time) => time.0 <= now.wall.0,
         };
         let wanted = self.timed_head().filter(due).map(|head| RequestTimer { view: self.view, head });
         if wanted == self.request_timer_for {
@@ -89,6 +89,11 @@ impl<S: Signer> Replica<S> {
             return;
         }
         match wanted {
+            // Checkpoints are no primary's business, but what the others lack to make one a NEW-VIEW tells all of them.
+            Some(RequestTimer { head: Head::Window(_), .. }) => {
+                let longest = self.config.parameters.view_timeout_max();
+                self.timers.set(Timer::Request, now.monotonic.plus(longest));
+            }
             Some(_) => self.timers.set(Timer::Request, now.monotonic.plus(self.timeout)),
             None => self.timers.cancel(Timer::Request),
         }

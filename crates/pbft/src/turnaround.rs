@@ -10,11 +10,16 @@ use quorate_crypto::Signer;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{Monotonic, Now, Seq, Suspicion, TransactionId, View};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The bound in smoothed decision times, and in recent worst ones: the larger counts.
 const SMOOTHED: u32 = 8;
 const WORST: u32 = 4;
+/// A proposal of so many transactions says that its primary works on a queue, and draws the bound out once more.
+const BUSY: usize = 128;
+/// Such proposals that are remembered.
+const MOST_BUSY: usize = 64;
 /// Decisions to be measured before the bound is used: few, since a primary that is slow from the start lets few happen.
 const SAMPLES: u32 = 2;
 /// The most that the bound is drawn out after views that ended for it.
@@ -29,6 +34,8 @@ pub(crate) struct Turnaround {
     smoothed: Duration,
     /// Of late: it fades.
     worst: Duration,
+    /// When proposals of many transactions were accepted, the last of them.
+    busy: VecDeque<Monotonic>,
     /// What the bound is multiplied by: twice as much after every view that ended for it, so that a load under which nobody is
     /// fast enough ends no more views.
     patience: u32,
@@ -56,6 +63,7 @@ impl Default for Turnaround {
             samples: 0,
             smoothed: Duration::ZERO,
             worst: Duration::ZERO,
+            busy: VecDeque::new(),
             patience: 1,
             open_since: None,
             bound_to: None,
@@ -73,8 +81,11 @@ impl Turnaround {
 
     /// How long something may wait for the primary, once enough was measured and as long as the request timer would not expire
     /// sooner.
-    fn bound(&self, least: Duration, timeout: Duration) -> Option<Duration> {
-        let measured = (self.smoothed * SMOOTHED).max(self.worst * WORST).max(least) * self.patience;
+    fn bound(&self, since: Monotonic, least: Duration, timeout: Duration) -> Option<Duration> {
+        let busy = self.busy.iter().filter(|at| **at >= since).count();
+        let rounds = self.patience.saturating_add(u32::try_from(busy).unwrap_or(u32::MAX));
+        let once = (self.smoothed * SMOOTHED).max(self.worst * WORST).max(least);
+        let measured = once.saturating_mul(rounds);
         (self.samples >= SAMPLES && measured < timeout).then_some(measured)
     }
 
@@ -90,9 +101,18 @@ impl Turnaround {
 }
 
 impl<S: Signer> Replica<S> {
-    /// V12: times one accepted proposal after the other to its decision.
-    pub(crate) fn time_decision(&mut self, seq: Seq, now: Now) {
-        if self.turnaround.timed.is_none() {
+    /// V12: times one accepted proposal after the other to its decision, of those for which there are not enough COMMITs already.
+    pub(crate) fn time_decision(&mut self, seq: Seq, transactions: usize, now: Now) {
+        if transactions >= BUSY {
+            self.turnaround.busy.push_back(now.monotonic);
+            if self.turnaround.busy.len() > MOST_BUSY {
+                self.turnaround.busy.pop_front();
+            }
+        }
+        let (epoch, strong) = (self.epoch(), self.quorums().strong());
+        let decided =
+            |slot: &crate::slot::Slot| slot.decided.is_some() || slot.committed(epoch, seq, strong).is_some();
+        if self.turnaround.timed.is_none() && !self.slots.get(&seq).is_some_and(decided) {
             self.turnaround.timed = Some((self.view, seq, now.monotonic));
         }
     }
@@ -124,16 +144,17 @@ impl<S: Signer> Replica<S> {
                 let since = held.map_or(now.monotonic, |held| held.max(open_since));
                 (self.view, what, since)
             });
-            match self.order_deadline() {
-                Some(at) => self.timers.set(Timer::Order, at),
-                None => self.timers.cancel(Timer::Order),
-            }
         }
         if self.turnaround.overdue && self.order_deadline().is_none_or(|at| at > now.monotonic) {
             self.turnaround.overdue = false;
             if self.suspicion == Some(Suspicion::Slow) {
                 self.withdraw_suspicion(out);
             }
+        }
+        // The bound changes with every decision, and with it the deadline.
+        match self.order_deadline().filter(|_| !self.turnaround.overdue) {
+            Some(at) => self.timers.set(Timer::Order, at),
+            None => self.timers.cancel(Timer::Order),
         }
     }
 
@@ -145,7 +166,7 @@ impl<S: Signer> Replica<S> {
             Unordered::Request(_) => Duration::ZERO,
             Unordered::Slot(_) => tuning.stall + tuning.status_busy,
         };
-        Some(since.plus(repair).plus(self.turnaround.bound(tuning.order_least, self.timeout)?))
+        Some(since.plus(repair).plus(self.turnaround.bound(since, tuning.order_least, self.timeout)?))
     }
 
     /// V12: the primary let something wait for longer than many decisions take.

@@ -8,6 +8,7 @@ mod wire;
 
 use crate::adversary::{Adversary, Agreed};
 use crate::checkers::{Checkers, repairs};
+use crate::costs::{Costs, Meter};
 use crate::link::LinkFaults;
 use crate::promised::WatchedLog;
 use crate::random::Random;
@@ -18,12 +19,14 @@ pub use faults::DiskFault;
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verified, verify_one};
 use quorate_engine::{Answer, Event, Turn, dispatch};
+use quorate_ledger::ExecutedBlock;
 use quorate_pbft::{Outbox, Released, ReplicaStatus, Report, release};
 use quorate_types::{Genesis, Members, Message, Notice, Now, ReplicaId, SignedTransaction};
 pub use setup::Setup;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A message on its way.
@@ -46,12 +49,13 @@ impl InFlight {
 #[derive(Debug)]
 struct Sent {
     message: Message,
+    bytes: usize,
     checked: OnceCell<Result<Verified<CheckedMessage>, Malformed>>,
 }
 
 impl Sent {
-    fn new(message: Message) -> Rc<Self> {
-        Rc::new(Self { message, checked: OnceCell::new() })
+    fn new(message: Message, bytes: usize) -> Rc<Self> {
+        Rc::new(Self { message, bytes, checked: OnceCell::new() })
     }
 }
 
@@ -59,16 +63,31 @@ impl Sent {
 #[derive(Clone, Debug)]
 enum Happening {
     Deliver(InFlight),
-    Sync { member: ReplicaId, incarnation: u64 },
-    Deadline { member: ReplicaId, incarnation: u64 },
+    /// It was read and checked.
+    Handle(InFlight),
+    Executed {
+        member: ReplicaId,
+        incarnation: u64,
+        block: Arc<ExecutedBlock>,
+    },
+    Sync {
+        member: ReplicaId,
+        incarnation: u64,
+    },
+    Deadline {
+        member: ReplicaId,
+        incarnation: u64,
+    },
 }
 
 impl Happening {
     /// To whom it happens.
     fn member(&self) -> ReplicaId {
         match self {
-            Self::Deliver(in_flight) => in_flight.to,
-            Self::Sync { member, .. } | Self::Deadline { member, .. } => *member,
+            Self::Deliver(in_flight) | Self::Handle(in_flight) => in_flight.to,
+            Self::Sync { member, .. } | Self::Deadline { member, .. } | Self::Executed { member, .. } => {
+                *member
+            }
         }
     }
 }
@@ -135,6 +154,9 @@ pub struct Cluster {
     next_token: u64,
     /// The next release of these members crashes.
     crash_at: BTreeMap<ReplicaId, CrashPoint>,
+    /// What work costs, and what each member spent.
+    costs: Option<Costs>,
+    meters: Vec<Meter>,
     agreed_lies: Agreed,
     /// Members that lie.
     adversaries: BTreeMap<ReplicaId, Adversary>,
@@ -180,6 +202,8 @@ impl Cluster {
             story: None,
             next_token: 0,
             crash_at: BTreeMap::new(),
+            costs: None,
+            meters: vec![Meter::default(); usize::from(setup.n)],
             agreed_lies: Agreed::default(),
             adversaries: BTreeMap::new(),
             durability_checks: 1,
@@ -200,6 +224,16 @@ impl Cluster {
     /// How many of a thousand sends are held against the disk.
     pub fn set_durability_checks(&mut self, permille: u64) {
         self.durability_checks = permille;
+    }
+
+    /// From here on work takes time.
+    pub fn set_costs(&mut self, costs: Costs) {
+        self.costs = Some(costs);
+    }
+
+    /// What each member spent since work takes time.
+    pub fn meters(&self) -> &[Meter] {
+        &self.meters
     }
 
     fn clocks(&self, member: ReplicaId) -> Now {
@@ -399,6 +433,9 @@ impl Cluster {
         let token = self.next_token;
         self.next_token += 1;
         self.checkers.submitted(&transaction);
+        if let Some(costs) = &self.costs {
+            self.meters[gateway.index()].called(costs, self.now, &transaction);
+        }
         let checked: Verified<HashedTransaction> =
             verify_one(&self.members, &SimVerifier, &self.cache, transaction)
                 .expect("a simulated client signs");
@@ -429,7 +466,13 @@ impl Cluster {
             return true;
         }
         match happening {
-            Happening::Deliver(in_flight) => self.deliver(&in_flight),
+            Happening::Deliver(in_flight) => self.arrive(in_flight),
+            Happening::Handle(in_flight) => self.deliver(&in_flight),
+            Happening::Executed { member, incarnation, block } => {
+                if self.nodes[member.index()].incarnation == incarnation {
+                    self.event(member, Event::Executed(block));
+                }
+            }
             Happening::Sync { member, incarnation } => {
                 if self.nodes[member.index()].incarnation == incarnation {
                     self.sync(member);

@@ -7,6 +7,7 @@
 //! - [`scenario`] runs a script by hand and records what happened, for tests that are data.
 //! - [`adversary`] are members that lie, one way a file.
 //! - [`twins`] runs members twice, under scripted partitions.
+//! - [`Costs`] let work take time, for what a cluster of some size would do.
 //! - [`checkers`] say what must hold, one property a file.
 
 pub mod adversary;
@@ -14,6 +15,7 @@ pub mod campaign;
 pub mod checkers;
 mod clients;
 pub mod cluster;
+mod costs;
 pub mod draw;
 mod link;
 #[cfg(feature = "mutants")]
@@ -30,6 +32,7 @@ mod story;
 pub mod twins;
 
 pub use cluster::{Cluster, Setup};
+pub use costs::{Costs, Meter};
 pub use link::LinkFaults;
 pub use partitions::Partition;
 pub use random::Random;

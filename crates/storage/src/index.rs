@@ -2,6 +2,7 @@
 
 use quorate_types::{Number, PublicKey, Seq, SessionId, TransactionId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One outcome of a block. Void inclusions are no outcomes and are not indexed (C1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub fn number_key(sender: &PublicKey, session: SessionId, number: Number) -> Vec
 /// Entries of blocks above the last commit.
 #[derive(Debug, Default)]
 pub struct Index {
-    blocks: BTreeMap<Seq, Vec<IndexEntry>>,
+    blocks: BTreeMap<Seq, Arc<Vec<IndexEntry>>>,
     transactions: BTreeMap<TransactionId, (Seq, u32)>,
     numbers: BTreeMap<Vec<u8>, (Seq, u32)>,
     topics: BTreeMap<(Vec<u8>, u64), (Seq, u32, u32)>,
@@ -39,7 +40,7 @@ impl Index {
                 self.topics.insert((topic.clone(), *number), (height, entry.index, *operation));
             }
         }
-        self.blocks.insert(height, entries);
+        self.blocks.insert(height, Arc::new(entries));
     }
 
     pub(crate) fn transaction(&self, id: &TransactionId) -> Option<(Seq, u32)> {
@@ -54,17 +55,20 @@ impl Index {
         self.topics.get(&(topic.to_vec(), entry)).copied()
     }
 
-    pub(crate) fn up_to(&self, height: Seq) -> impl Iterator<Item = &IndexEntry> {
-        self.blocks.range(..=height).flat_map(|(_, entries)| entries)
+    /// The entries of each block up to this one.
+    pub(crate) fn up_to(&self, height: Seq) -> Vec<Arc<Vec<IndexEntry>>> {
+        self.blocks.range(..=height).map(|(_, entries)| entries.clone()).collect()
     }
 
     pub(crate) fn forget(&mut self, height: Seq) {
         let above = self.blocks.split_off(&height.next());
-        for entry in std::mem::replace(&mut self.blocks, above).into_values().flatten() {
-            self.transactions.remove(&entry.id);
-            self.numbers.remove(&entry.number);
-            for (topic, number, _) in entry.appended {
-                self.topics.remove(&(topic, number));
+        for entries in std::mem::replace(&mut self.blocks, above).into_values() {
+            for entry in entries.iter() {
+                self.transactions.remove(&entry.id);
+                self.numbers.remove(&entry.number);
+                for (topic, number, _) in &entry.appended {
+                    self.topics.remove(&(topic.clone(), *number));
+                }
             }
         }
     }

@@ -6,12 +6,16 @@ use quorate_ledger::{StateStore, StoredState};
 use quorate_types::{Digest, Seq, TransactionId};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const LEAVES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state_leaves");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const TRANSACTIONS: TableDefinition<'_, &[u8], (u64, u32)> = TableDefinition::new("transactions");
 const NUMBERS: TableDefinition<'_, &[u8], (u64, u32)> = TableDefinition::new("numbers");
 const ENTRIES: TableDefinition<'_, (&[u8], u64), (u64, u32, u32)> = TableDefinition::new("topic_entries");
+
+/// Pages of the file that are kept in memory. The state itself is in memory; what is looked up here are old transactions.
+const CACHE_BYTES: usize = 32 << 20;
 
 /// What redb reports; the process stops on any of it (D3).
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +39,12 @@ from_redb!(
     redb::CommitError
 );
 
-/// The state of the last checkpoint, with the indexes up to it.
-#[derive(Debug)]
+/// The state of the last checkpoint, with the indexes up to it. A clone is another handle on the same file: what one of them commits
+/// the others read, and nobody waits for a commit but who makes it.
+#[derive(Clone, Debug)]
 pub struct RedbStateStore {
-    database: Database,
-    index: Index,
+    database: Arc<Database>,
+    index: Arc<Mutex<Index>>,
 }
 
 impl RedbStateStore {
@@ -48,7 +53,7 @@ impl RedbStateStore {
     /// # Errors
     /// If it is damaged or the disk fails.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let database = Database::create(path)?;
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         let write = database.begin_write()?;
         write.open_table(LEAVES)?;
         write.open_table(META)?;
@@ -56,12 +61,17 @@ impl RedbStateStore {
         write.open_table(NUMBERS)?;
         write.open_table(ENTRIES)?;
         write.commit()?;
-        Ok(Self { database, index: Index::default() })
+        Ok(Self { database: Arc::new(database), index: Arc::default() })
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // Whoever panicked with it left it whole: entries are added and forgotten one after the other.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what a block adds to the indexes; durable with the next commit at or above it.
-    pub fn index_block(&mut self, height: Seq, entries: Vec<IndexEntry>) {
-        self.index.add(height, entries);
+    pub fn index_block(&self, height: Seq, entries: Vec<IndexEntry>) {
+        self.index().add(height, entries);
     }
 
     /// Where a transaction has its outcome: height and index.
@@ -69,7 +79,7 @@ impl RedbStateStore {
     /// # Errors
     /// If the disk fails.
     pub fn transaction(&self, id: &TransactionId) -> Result<Option<(Seq, u32)>, StateError> {
-        if let Some(found) = self.index.transaction(id) {
+        if let Some(found) = self.index().transaction(id) {
             return Ok(Some(found));
         }
         let read = self.database.begin_read()?;
@@ -82,7 +92,7 @@ impl RedbStateStore {
     /// # Errors
     /// If the disk fails.
     pub fn number(&self, number: &[u8]) -> Result<Option<(Seq, u32)>, StateError> {
-        if let Some(found) = self.index.number(number) {
+        if let Some(found) = self.index().number(number) {
             return Ok(Some(found));
         }
         let read = self.database.begin_read()?;
@@ -95,7 +105,7 @@ impl RedbStateStore {
     /// # Errors
     /// If the disk fails.
     pub fn topic_entry(&self, topic: &[u8], entry: u64) -> Result<Option<(Seq, u32, u32)>, StateError> {
-        if let Some(found) = self.index.topic_entry(topic, entry) {
+        if let Some(found) = self.index().topic_entry(topic, entry) {
             return Ok(Some(found));
         }
         let read = self.database.begin_read()?;
@@ -139,7 +149,8 @@ impl StateStore for RedbStateStore {
             let mut numbers = write.open_table(NUMBERS)?;
             let mut entries = write.open_table(ENTRIES)?;
             // In the order of the keys: a page that several of them go to is copied once.
-            let mut indexed: Vec<&IndexEntry> = self.index.up_to(height).collect();
+            let blocks = self.index().up_to(height);
+            let mut indexed: Vec<&IndexEntry> = blocks.iter().flat_map(|entries| entries.iter()).collect();
             indexed.sort_unstable_by_key(|entry| entry.id);
             for entry in &indexed {
                 transactions.insert(&entry.id.0[..], (entry.height.get(), entry.index))?;
@@ -156,7 +167,7 @@ impl StateStore for RedbStateStore {
             }
         }
         write.commit()?;
-        self.index.forget(height);
+        self.index().forget(height);
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! Fixed layouts: what is signed or hashed is written here, byte by byte, big-endian, nothing optional, never by a
 //! serialisation library (M1).
 
+/// What most layouts fit into without growing.
+const CAPACITY: usize = 160;
+
 /// Writes a fixed layout.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
@@ -10,7 +13,7 @@ pub struct Writer {
 impl Writer {
     /// Starts a layout with its domain tag, which ends in a zero byte: `quorate/<kind>/v1\0`.
     pub fn tagged(tag: &str) -> Self {
-        let mut bytes = Vec::with_capacity(160);
+        let mut bytes = Vec::with_capacity(CAPACITY);
         bytes.extend_from_slice(tag.as_bytes());
         bytes.push(0);
         Self { bytes }
@@ -18,7 +21,7 @@ impl Writer {
 
     /// Starts a layout without a tag, for payloads that are carried inside a tagged one.
     pub fn untagged() -> Self {
-        Self::default()
+        Self { bytes: Vec::with_capacity(CAPACITY) }
     }
 
     /// One byte.

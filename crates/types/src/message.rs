@@ -90,6 +90,56 @@ pub enum Message {
     Notice(Notice),
 }
 
+impl Message {
+    /// The signatures that it stands on: those of its transactions, of its certificates, and its own.
+    pub fn signatures(&self) -> Vec<&Signature> {
+        let mut found = Vec::new();
+        match self {
+            Self::Proposal(proposal) => {
+                found.push(&proposal.pre_prepare.signature);
+                found.extend(proposal.batch.transactions.iter().map(|signed| &signed.signature));
+            }
+            Self::Body(batch) => found.extend(batch.transactions.iter().map(|signed| &signed.signature)),
+            Self::Forward(transactions) => found.extend(transactions.iter().map(|signed| &signed.signature)),
+            Self::Block(block) => {
+                let batch = block.block.batch.iter();
+                found.extend(batch.flat_map(|batch| &batch.transactions).map(|signed| &signed.signature));
+                found.extend(of_members(&block.certificate.signatures));
+            }
+            Self::ViewChange(view_change) => view_change.add_signatures(&mut found),
+            Self::NewView(new_view) => {
+                found.push(&new_view.statement.signature);
+                found.extend(&new_view.proposals);
+                new_view.view_changes.iter().for_each(|named| named.add_signatures(&mut found));
+            }
+            Self::CommitCertificate(certificate) => found.extend(of_members(&certificate.commits)),
+            Self::BlockCertificate(certificate) => found.extend(of_members(&certificate.signatures)),
+            Self::Evidence(pair) => found.extend([&pair.0.signature, &pair.1.signature]),
+            Self::Vote(signed) => found.push(&signed.signature),
+            // A HELLO's votes are few.
+            Self::Notice(_) => {}
+        }
+        found
+    }
+}
+
+fn of_members(signatures: &[(ReplicaId, Signature)]) -> impl Iterator<Item = &Signature> {
+    signatures.iter().map(|(_, signature)| signature)
+}
+
+impl ViewChange {
+    fn add_signatures<'a>(&'a self, found: &mut Vec<&'a Signature>) {
+        found.push(&self.statement.signature);
+        if let BaseProof::Checkpoint(certificate) = &self.base_proof {
+            found.extend(of_members(&certificate.signatures));
+        }
+        for certificate in &self.prepared {
+            found.push(&certificate.proposal);
+            found.extend(of_members(&certificate.prepares));
+        }
+    }
+}
+
 impl PreparedCertificate {
     /// The PRE-PREPARE that `proposal` signs.
     pub fn pre_prepare(&self) -> Statement {

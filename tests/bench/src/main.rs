@@ -9,6 +9,7 @@ mod judge;
 mod net;
 mod plot;
 mod processes;
+mod scale;
 mod soak;
 mod standard;
 mod table;
@@ -57,6 +58,8 @@ enum What {
         #[arg(long, default_value_t = 32)]
         clients: u32,
     },
+    /// What more members cost, in the simulator with measured costs of each step
+    Scale,
     /// Long load at a rate: memory and disk over time, and no view change
     Soak {
         #[arg(long, default_value_t = 600)]
@@ -114,6 +117,7 @@ fn measure(options: &Options) -> Result<(), String> {
             ("standard", standard::run(&program(options)?, runs, svg.as_deref())?)
         }
         What::Attack { runs } => ("attack", attack::run(&program(options)?, runs)?),
+        What::Scale => ("scale", scale::run()),
         What::Failover { kills, clients } => {
             ("failover", failover::run(&program(options)?, *kills, *clients)?)
         }

@@ -99,7 +99,7 @@ fn c3_an_outcome_is_final_only_with_its_certificate() {
     assert_eq!((outcome.index, outcome.block.header.height), (0, block.header.height));
     let number = (key(1), SessionId::new(1), Number::ZERO);
     assert_eq!(recent.by_number(&number).flatten().expect("by its number").id, id(&put));
-    assert_eq!(recent.outcomes_of(block.header.height).len(), 1);
+    assert_eq!(recent.places_in(block.header.height).len(), 1);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn f4_a_void_inclusion_is_no_outcome_and_hides_none() {
     recent.add(chain.block(vec![stranger.clone()]));
     recent.certify(certificate(Seq::new(1)));
     assert!(recent.by_id(&id(&stranger)).is_none());
-    assert!(recent.outcomes_of(Seq::new(1)).is_empty());
+    assert!(recent.places_in(Seq::new(1)).is_empty());
 }
 
 /// A number above the session's window is void in block 1 and has its outcome in block 3.
@@ -148,7 +148,7 @@ fn m8_a_later_certificate_proves_what_has_none_of_its_own() {
     assert_eq!(outcome.certificate.height, Seq::new(4));
     assert_eq!(outcome.links.iter().map(|link| link.height.get()).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(outcome.links[0].parent, lost.header_hash);
-    assert_eq!(recent.outcomes_of(Seq::new(1))[0].0.links, outcome.links);
+    assert_eq!(recent.outcome(Seq::new(1), 0, id(&put)).expect("proven").links, outcome.links);
     recent.certify(certificate(Seq::new(1)));
     assert!(recent.by_id(&id(&put)).flatten().expect("certified").links.is_empty(), "its own is shorter");
     assert_eq!(recent.uncertified_below(Seq::new(4)), [3, 2].map(Seq::new));

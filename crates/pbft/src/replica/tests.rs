@@ -533,3 +533,29 @@ fn r1_what_was_executed_reaches_a_member_whose_primary_is_dead() {
     assert!(done, "{:?}", cluster.status(3));
     cluster.assert_safe();
 }
+
+/// As above, but the primary lies: the fourth member holds another proposal of the first slot, so that no vote for the right one counts
+/// there. Nothing but a NEW-VIEW tells it, and those who have executed everything must suspect for one.
+#[test]
+fn v10_a_window_that_waits_for_ever_ends_the_view() {
+    let mut cluster = Cluster::new(4);
+    let checkpoint = |message: &Message| matches!(message, Message::Vote(signed) if signed.statement.kind() == StatementKind::Checkpoint);
+    for number in 0..8 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_if(|from, to, message| to != id(3) && !(from == id(0) && checkpoint(message)));
+    }
+    let other = quorate_crypto::HashedBatch::of(quorate_types::LedgerTime(0), Vec::new());
+    let statement = Statement::PrePrepare { view: View::ZERO, seq: Seq::new(1), digest: other.digest() };
+    let lie = quorate_types::Proposal { pre_prepare: signed(0, statement), batch: other.batch().clone() };
+    let _ = cluster.hand(0, 3, Message::Proposal(lie));
+    cluster.crash(0);
+    for member in [1, 2] {
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    cluster.run_until(Duration::from_secs(1), |_| false);
+    cluster.request(1, transaction(1, 8));
+    let done = cluster.run_until(Duration::from_secs(120), |cluster| cluster.executed(3) > 8);
+    assert!(done, "{:?} {:?}", cluster.status(1), cluster.status(3));
+    cluster.assert_safe();
+}

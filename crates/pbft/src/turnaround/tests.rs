@@ -1,6 +1,6 @@
 use super::Turnaround;
 use crate::testing::{Cluster, id, transaction};
-use quorate_types::{Message, Suspicion, View};
+use quorate_types::{Message, Monotonic, Suspicion, View};
 use std::time::Duration;
 
 const LEAST: Duration = Duration::from_millis(100);
@@ -13,24 +13,31 @@ fn ms(millis: u64) -> Duration {
 #[test]
 fn v12_the_bound_follows_how_long_decisions_take() {
     let mut turnaround = Turnaround::default();
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), None, "nothing is known");
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), None, "nothing is known");
     turnaround.sample(ms(2));
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), None, "too little is known");
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), None, "too little is known");
     turnaround.sample(ms(2));
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), Some(LEAST), "never less than requests may gather for");
+    assert_eq!(
+        turnaround.bound(Monotonic(5), LEAST, TIMEOUT),
+        Some(LEAST),
+        "never less than requests may gather for"
+    );
     turnaround.sample(ms(50));
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), Some(ms(200)), "four times the recent worst");
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), Some(ms(200)), "four times the recent worst");
     for _ in 0..100 {
         turnaround.sample(ms(30));
     }
-    let bound = turnaround.bound(LEAST, TIMEOUT).unwrap();
+    let bound = turnaround.bound(Monotonic(5), LEAST, TIMEOUT).unwrap();
     assert!((ms(235)..ms(245)).contains(&bound), "eight times what is usual: {bound:?}");
     turnaround.be_patient();
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), Some(2 * bound));
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), Some(2 * bound));
     turnaround.expect_more();
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), Some(bound));
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), Some(bound));
+    turnaround.busy.extend([Monotonic(4), Monotonic(5), Monotonic(9)]);
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), Some(3 * bound), "a queue takes its time");
+    turnaround.busy.clear();
     turnaround.sample(ms(300));
-    assert_eq!(turnaround.bound(LEAST, TIMEOUT), None, "the request timer expires sooner");
+    assert_eq!(turnaround.bound(Monotonic(5), LEAST, TIMEOUT), None, "the request timer expires sooner");
 }
 
 /// Four members that have decided enough to know how long it takes: no time at all, so that the bound is `LEAST`.

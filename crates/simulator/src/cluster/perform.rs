@@ -1,6 +1,6 @@
 //! What a member's turn asks for: messages, execution, storage.
 
-use super::{Cluster, Told};
+use super::{Cluster, Happening, Told};
 use quorate_crypto::HashedBatch;
 use quorate_engine::{Action, Event};
 use quorate_pbft::Report;
@@ -69,7 +69,11 @@ impl Cluster {
             let (height, digest) = (block.header.height.get(), block.header.batch_digest);
             story.push(Told::Executed { member, height, digest });
         }
-        self.event(member, Event::Executed(block));
+        let Some(costs) = &self.costs else { return self.event(member, Event::Executed(block)) };
+        let work = costs.block + costs.transaction * block.results.len() as u64;
+        let at = self.meters[member.index()].work(self.now, work);
+        let incarnation = self.nodes[member.index()].incarnation;
+        self.plan(at, Happening::Executed { member, incarnation, block });
     }
 
     fn read_blocks(&mut self, member: ReplicaId, to: ReplicaId, from: Seq) {

@@ -59,7 +59,7 @@ impl Cluster {
             if let Some(story) = &mut self.story {
                 story.push(Told::Sent { from, to, message: message.clone() });
             }
-            self.travel(from, to, hold, Sent::new(message));
+            self.travel(from, to, hold, Sent::new(message, bytes.len()));
         }
     }
 
@@ -80,12 +80,28 @@ impl Cluster {
             message = decode_message(&bytes, &self.caps).expect("what a replica sends, others can read");
         }
         self.check_sent(from, &message);
-        let sent = Sent::new(message);
+        self.sign(from, &message);
+        let sent = Sent::new(message, bytes.len());
         for to in to {
             if let Some(story) = &mut self.story {
                 story.push(Told::Sent { from, to: *to, message: sent.message.clone() });
             }
-            self.travel(from, *to, 0, sent.clone());
+            let hold = match &self.costs {
+                Some(costs) => self.meters[from.index()].send(costs, self.now, bytes.len()),
+                None => 0,
+            };
+            self.travel(from, *to, hold, sent.clone());
+        }
+    }
+
+    /// A member's own statement is signed before it leaves.
+    fn sign(&mut self, from: ReplicaId, message: &Message) {
+        let Some(costs) = &self.costs else { return };
+        if matches!(
+            message,
+            Message::Proposal(_) | Message::Vote(_) | Message::ViewChange(_) | Message::NewView(_)
+        ) {
+            self.meters[from.index()].work(self.now, costs.sign);
         }
     }
 
@@ -180,6 +196,14 @@ impl Cluster {
         mix(bytes.len() as u64);
     }
 
+    /// A message is there; if work costs something, it takes a while until it was read and checked.
+    pub(super) fn arrive(&mut self, in_flight: InFlight) {
+        let Some(costs) = &self.costs else { return self.deliver(&in_flight) };
+        let (sent, meter) = (&in_flight.sent, &mut self.meters[in_flight.to.index()]);
+        let at = meter.receive(costs, self.now, &sent.message, sent.bytes);
+        self.plan(at, Happening::Handle(in_flight));
+    }
+
     /// Hands a message over as its receiver's network does: checked, then to the host.
     pub fn deliver(&mut self, in_flight: &InFlight) {
         let InFlight { from, to, ref sent, incarnation } = *in_flight;
@@ -211,6 +235,6 @@ impl Cluster {
     /// A message as if `from` had sent it just now.
     pub fn forge(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
         let incarnation = self.nodes[to.index()].incarnation;
-        self.deliver(&InFlight { from, to, sent: Sent::new(message), incarnation });
+        self.deliver(&InFlight { from, to, sent: Sent::new(message, 0), incarnation });
     }
 }

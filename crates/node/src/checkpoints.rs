@@ -1,0 +1,93 @@
+//! The checkpoint thread: makes blocks and state durable while execution goes on (K1). A commit takes as long as many blocks do.
+
+use crate::core_thread::CoreInput;
+use crate::shared::{Shared, lock, post};
+use crate::stop::disk_failed;
+use crossbeam_channel::{Receiver, Sender};
+use quorate_engine::Event;
+use quorate_ledger::{Machine, StateChanges, StateStore};
+use quorate_storage::BlockStore;
+use quorate_types::{Digest, Seq};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// A checkpoint to make durable: the hash of its block's header and what changed up to there. Without them nothing did, or it is
+/// durable already.
+struct Checkpoint {
+    seq: Seq,
+    changed: Option<(Digest, StateChanges)>,
+}
+
+/// The thread. It ends, after what it was given, when this is dropped.
+pub(crate) struct Checkpoints {
+    given: Option<Sender<Checkpoint>>,
+    thread: Option<JoinHandle<()>>,
+    /// Height of the state that became durable last.
+    durable: Arc<Mutex<Option<Seq>>>,
+}
+
+impl Checkpoints {
+    /// # Panics
+    /// If the system refuses a thread.
+    pub(crate) fn start(shared: Arc<Shared>, core: Sender<CoreInput>) -> Self {
+        // One more may wait: beyond that execution does, or a slow disk would pile up what the others decide (N9).
+        let (given, taken) = crossbeam_channel::bounded(1);
+        let durable = Arc::new(Mutex::new(None));
+        let told = durable.clone();
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || run(&shared, &core, &taken, &told))
+            .expect("the system gives a thread");
+        Self { given: Some(given), thread: Some(thread), durable }
+    }
+
+    /// Makes the state after block `seq` durable some time later, and tells the core then.
+    pub(crate) fn make_durable(&self, machine: &Machine, seq: Seq) {
+        let checkpoint = Checkpoint { seq, changed: machine.changes_since_commit(seq) };
+        if let Some(given) = &self.given {
+            post(given, checkpoint);
+        }
+    }
+
+    /// Up to where the machine can forget what changed, if anything became durable since this was asked last.
+    pub(crate) fn became_durable(&self) -> Option<Seq> {
+        lock(&self.durable).take()
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.given = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn run(
+    shared: &Shared,
+    core: &Sender<CoreInput>,
+    taken: &Receiver<Checkpoint>,
+    durable: &Mutex<Option<Seq>>,
+) {
+    let Ok(mut store) = shared.store.with(|store| store.clone()) else { return };
+    let mut last = None;
+    for Checkpoint { seq, changed } in taken {
+        // Never back to an older state, whatever is asked for.
+        let changed = changed.filter(|_| Some(seq) > last);
+        let start = Instant::now();
+        if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
+            disk_failed("blocks", &error);
+        }
+        shared.metrics.synced("blocks", start.elapsed());
+        if let Some((header_hash, changes)) = changed {
+            let start = Instant::now();
+            if let Err(error) = store.commit(seq, header_hash, &changes) {
+                disk_failed("state", &error);
+            }
+            shared.metrics.synced("state", start.elapsed());
+            last = Some(seq);
+            *lock(durable) = last;
+        }
+        post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
+    }
+}
