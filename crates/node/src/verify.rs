@@ -84,9 +84,11 @@ impl Unverified {
     fn weight(&self) -> Weight {
         match self {
             Self::Transaction { transaction, .. } => Weight { cost: 1, bytes: transaction.size() },
-            // Reading it costs something too.
             Self::Message { message, bytes, .. } => {
-                Weight { cost: message.signatures().len().max(1), bytes: *bytes }
+                let mut signatures = 0;
+                message.for_each_signature(|_| signatures += 1);
+                // Reading it costs something too.
+                Weight { cost: signatures.max(1), bytes: *bytes }
             }
         }
     }

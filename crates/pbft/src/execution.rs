@@ -340,9 +340,14 @@ impl<S: Signer> Replica<S> {
         self.obligation.map(Head::Obligation)
     }
 
+    /// Whether it takes part in its view.
+    fn follows_primary(&self) -> bool {
+        self.active && !self.catching_up && !self.halted
+    }
+
     /// V10: whether nothing but the primary keeps requests waiting.
     pub(crate) fn may_time_primary(&self) -> bool {
-        self.active && !self.catching_up && !self.halted && !self.window_waits() && !self.execution_is_full()
+        self.follows_primary() && !self.window_waits() && !self.execution_is_full()
     }
 
     /// Whether so much was handed over to execution that the rest waits: a replica whose disk or execution is slow must not
@@ -354,8 +359,8 @@ impl<S: Signer> Replica<S> {
 
     /// V10: whether requests wait because the window does, and not for what happens here.
     fn waits_for_checkpoint(&self) -> bool {
-        let at_rest = self.active && !self.catching_up && !self.halted && self.executed == self.delivered;
-        at_rest && self.window_waits() && self.custody.len() > 0
+        let executed_all = self.executed == self.delivered;
+        self.follows_primary() && executed_all && self.window_waits() && self.custody.len() > 0
     }
 
     /// Whether the window is used up and waits for a checkpoint: no primary could propose (V10, F15).

@@ -35,6 +35,8 @@ pub use cluster::{Cluster, Setup};
 pub use costs::{Costs, Meter};
 pub use link::LinkFaults;
 pub use partitions::Partition;
+/// What a member answers a client; see [`Cluster::answers`].
+pub use quorate_engine::Answer;
 pub use random::Random;
 pub use seed::{Failure, Report, run_draw, run_seed};
 pub use shrink::shrink;

@@ -91,51 +91,54 @@ pub enum Message {
 }
 
 impl Message {
-    /// The signatures that it stands on: those of its transactions, of its certificates, and its own.
-    pub fn signatures(&self) -> Vec<&Signature> {
-        let mut found = Vec::new();
+    /// Shows every signature that it stands on: those of its transactions, of its certificates, and its own.
+    pub fn for_each_signature(&self, mut visit: impl FnMut(&Signature)) {
         match self {
             Self::Proposal(proposal) => {
-                found.push(&proposal.pre_prepare.signature);
-                found.extend(proposal.batch.transactions.iter().map(|signed| &signed.signature));
+                visit(&proposal.pre_prepare.signature);
+                of_clients(&proposal.batch.transactions, &mut visit);
             }
-            Self::Body(batch) => found.extend(batch.transactions.iter().map(|signed| &signed.signature)),
-            Self::Forward(transactions) => found.extend(transactions.iter().map(|signed| &signed.signature)),
+            Self::Body(batch) => of_clients(&batch.transactions, &mut visit),
+            Self::Forward(transactions) => of_clients(transactions, &mut visit),
             Self::Block(block) => {
-                let batch = block.block.batch.iter();
-                found.extend(batch.flat_map(|batch| &batch.transactions).map(|signed| &signed.signature));
-                found.extend(of_members(&block.certificate.signatures));
+                block.block.batch.iter().for_each(|batch| of_clients(&batch.transactions, &mut visit));
+                of_members(&block.certificate.signatures, &mut visit);
             }
-            Self::ViewChange(view_change) => view_change.add_signatures(&mut found),
+            Self::ViewChange(view_change) => view_change.for_each_signature(&mut visit),
             Self::NewView(new_view) => {
-                found.push(&new_view.statement.signature);
-                found.extend(&new_view.proposals);
-                new_view.view_changes.iter().for_each(|named| named.add_signatures(&mut found));
+                visit(&new_view.statement.signature);
+                new_view.proposals.iter().for_each(&mut visit);
+                new_view.view_changes.iter().for_each(|named| named.for_each_signature(&mut visit));
             }
-            Self::CommitCertificate(certificate) => found.extend(of_members(&certificate.commits)),
-            Self::BlockCertificate(certificate) => found.extend(of_members(&certificate.signatures)),
-            Self::Evidence(pair) => found.extend([&pair.0.signature, &pair.1.signature]),
-            Self::Vote(signed) => found.push(&signed.signature),
+            Self::CommitCertificate(certificate) => of_members(&certificate.commits, &mut visit),
+            Self::BlockCertificate(certificate) => of_members(&certificate.signatures, &mut visit),
+            Self::Evidence(pair) => {
+                [&pair.0, &pair.1].into_iter().for_each(|signed| visit(&signed.signature))
+            }
+            Self::Vote(signed) => visit(&signed.signature),
             // A HELLO's votes are few.
             Self::Notice(_) => {}
         }
-        found
     }
 }
 
-fn of_members(signatures: &[(ReplicaId, Signature)]) -> impl Iterator<Item = &Signature> {
-    signatures.iter().map(|(_, signature)| signature)
+fn of_clients(transactions: &[SignedTransaction], visit: &mut impl FnMut(&Signature)) {
+    transactions.iter().for_each(|signed| visit(&signed.signature));
+}
+
+fn of_members(signatures: &[(ReplicaId, Signature)], visit: &mut impl FnMut(&Signature)) {
+    signatures.iter().for_each(|(_, signature)| visit(signature));
 }
 
 impl ViewChange {
-    fn add_signatures<'a>(&'a self, found: &mut Vec<&'a Signature>) {
-        found.push(&self.statement.signature);
+    fn for_each_signature(&self, visit: &mut impl FnMut(&Signature)) {
+        visit(&self.statement.signature);
         if let BaseProof::Checkpoint(certificate) = &self.base_proof {
-            found.extend(of_members(&certificate.signatures));
+            of_members(&certificate.signatures, visit);
         }
         for certificate in &self.prepared {
-            found.push(&certificate.proposal);
-            found.extend(of_members(&certificate.prepares));
+            visit(&certificate.proposal);
+            of_members(&certificate.prepares, visit);
         }
     }
 }

@@ -58,7 +58,7 @@ enum What {
         #[arg(long, default_value_t = 32)]
         clients: u32,
     },
-    /// What more members cost, in the simulator with measured costs of each step
+    /// What more members cost, in the simulator with an estimated cost of each step
     Scale,
     /// Long load at a rate: memory and disk over time, and no view change
     Soak {

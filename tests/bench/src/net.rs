@@ -102,11 +102,15 @@ impl Net<'_> {
         Ok(nodes.iter().map(|node| node["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())).collect())
     }
 
+    /// The status of all members, whatever the command's exit code: it fails while a member does not vote.
+    fn status(&self) -> Result<Value, String> {
+        let output = self.output(&["status"])?;
+        serde_json::from_slice(&output.stdout).map_err(|why| why.to_string())
+    }
+
     /// What members say of themselves, those that answer.
     fn members(&self) -> Result<Vec<Value>, String> {
-        // It fails while a member does not vote.
-        let output = self.output(&["status"])?;
-        let status: Value = serde_json::from_slice(&output.stdout).map_err(|why| why.to_string())?;
+        let status = self.status()?;
         let nodes = status["nodes"].as_array().ok_or("the status has no members")?;
         Ok(nodes.iter().filter(|node| node["view"].is_u64()).cloned().collect())
     }
@@ -142,8 +146,7 @@ impl Net<'_> {
 
     /// Whether these members have executed the same number of blocks.
     pub(crate) fn stands_equal(&self, members: &[usize]) -> bool {
-        let Ok(output) = self.output(&["status"]) else { return false };
-        let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
+        let Ok(status) = self.status() else { return false };
         let executed = |member: &usize| status["nodes"][*member]["executed"].as_u64();
         let heights: Vec<_> = members.iter().map(executed).collect();
         heights.iter().all(|height| height.is_some() && *height == heights[0])

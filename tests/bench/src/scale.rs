@@ -1,8 +1,7 @@
-//! What n costs: the real protocol in the simulator, with costs of steps that were measured on real processes.
+//! What n costs: the real protocol in the simulator, with a cost for each step.
 
-use quorate_engine::Answer;
 use quorate_simulator::cluster::Network;
-use quorate_simulator::{Cluster, Costs, LinkFaults, Meter, Setup};
+use quorate_simulator::{Answer, Cluster, Costs, LinkFaults, Meter, Setup};
 use quorate_types::{Operation, Operations, Parameters, ReplicaId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,8 +29,8 @@ const PLACES: [Place; 2] = [
     Place { name: "far apart: 25 ms, 1 Gbit/s", delay: 25_000, line: 125_000_000 },
 ];
 
-/// CPU of steps, in nanoseconds. How they were found is in docs/performance.md.
-pub(crate) fn measured(line: u64) -> Costs {
+/// CPU of steps, in nanoseconds: estimates from profiles of four real replicas, not yet held against larger clusters.
+fn estimated(line: u64) -> Costs {
     Costs {
         verify: 21_000,
         sign: 20_000,
@@ -101,7 +100,7 @@ impl Run {
             cluster.start(member);
         }
         cluster.run_for(Duration::from_secs(1));
-        cluster.set_costs(measured(place.line));
+        cluster.set_costs(estimated(place.line));
         Self { n, cluster, waiting: BTreeMap::new(), next: vec![0; clients as usize], latencies: Vec::new() }
     }
 

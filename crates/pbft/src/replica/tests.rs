@@ -510,16 +510,23 @@ fn r1_answers_to_fetches_are_bounded() {
     assert_eq!(cluster.hand(3, 0, fetch()), Verdict::Accepted, "later more is given");
 }
 
-/// What a quorum executed while the window filled up, none of it below a proven checkpoint. Then the primary dies for good, and the
-/// others restart: of the decisions they have the prepared certificates alone, and the member that they need knows of no proposal.
-#[test]
-fn r1_what_was_executed_reaches_a_member_whose_primary_is_dead() {
+/// The first three members have filled the window, and member 3 has nothing of it; the primary keeps its CHECKPOINTs to itself, so that
+/// none is proven elsewhere.
+fn window_filled_without_one() -> Cluster {
     let mut cluster = Cluster::new(4);
     let checkpoint = |message: &Message| matches!(message, Message::Vote(signed) if signed.statement.kind() == StatementKind::Checkpoint);
     for number in 0..8 {
         cluster.request(1, transaction(1, number));
         cluster.deliver_if(|from, to, message| to != id(3) && !(from == id(0) && checkpoint(message)));
     }
+    cluster
+}
+
+/// What a quorum executed while the window filled up, none of it below a proven checkpoint. Then the primary dies for good, and the
+/// others restart: of the decisions they have the prepared certificates alone, and the member that they need knows of no proposal.
+#[test]
+fn r1_what_was_executed_reaches_a_member_whose_primary_is_dead() {
+    let mut cluster = window_filled_without_one();
     assert_eq!((cluster.executed(1), cluster.executed(3), cluster.status(1).stable.get()), (8, 0, 0));
     cluster.crash(0);
     for member in [1, 2] {
@@ -538,12 +545,7 @@ fn r1_what_was_executed_reaches_a_member_whose_primary_is_dead() {
 /// there. Nothing but a NEW-VIEW tells it, and those who have executed everything must suspect for one.
 #[test]
 fn v10_a_window_that_waits_for_ever_ends_the_view() {
-    let mut cluster = Cluster::new(4);
-    let checkpoint = |message: &Message| matches!(message, Message::Vote(signed) if signed.statement.kind() == StatementKind::Checkpoint);
-    for number in 0..8 {
-        cluster.request(1, transaction(1, number));
-        cluster.deliver_if(|from, to, message| to != id(3) && !(from == id(0) && checkpoint(message)));
-    }
+    let mut cluster = window_filled_without_one();
     let other = quorate_crypto::HashedBatch::of(quorate_types::LedgerTime(0), Vec::new());
     let statement = Statement::PrePrepare { view: View::ZERO, seq: Seq::new(1), digest: other.digest() };
     let lie = quorate_types::Proposal { pre_prepare: signed(0, statement), batch: other.batch().clone() };
