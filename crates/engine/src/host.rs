@@ -323,27 +323,29 @@ impl<S: Signer> Host<S> {
 
     /// PINGs, and V1's silence of the primary while requests wait.
     fn watch_primary(&mut self, now: Now, turn: &mut Turn) {
-        let status = self.status;
-        let backup_waits = status.waiting && status.active && status.primary != status.me;
-        for (peer, ping) in self.links.pings(now.monotonic, backup_waits.then_some(status.primary)) {
+        let primary = self.status.primary;
+        let backup_waits = self.backup_waits();
+        for (peer, ping) in self.links.pings(now.monotonic, backup_waits.then_some(primary)) {
             send(peer, ping, turn);
         }
-        let changed = self.links.silence_changed(status.primary, backup_waits, now.monotonic);
+        let changed = self.links.silence_changed(primary, backup_waits, now.monotonic);
         if let Some(silent) = changed {
             let input = if silent { Input::PrimarySilent } else { Input::PrimaryHeard };
             let _ = self.core(now, input, turn);
         }
     }
 
-    /// When [`Event::Deadline`] is due next.
+    /// Whether requests wait here for another replica, the primary.
+    fn backup_waits(&self) -> bool {
+        let status = &self.status;
+        status.waiting && status.active && status.primary != status.me
+    }
+
+    /// When [`Event::Deadline`] is due next. It does not move while nothing happens.
     pub fn next_deadline(&self, now: Now) -> Monotonic {
-        let status = self.status;
-        let due = self.replica.next_deadline().into_iter().chain(self.links.next_ping()).min();
-        let mut next = due.unwrap_or(now.monotonic.plus(NOTHING_DUE));
-        if status.waiting && status.active && status.primary != status.me {
-            next = next.min(Links::next_look(now.monotonic));
-        }
-        next
+        let look = self.links.next_look(self.backup_waits());
+        let due = self.replica.next_deadline().into_iter().chain(look).min();
+        due.unwrap_or(now.monotonic.plus(NOTHING_DUE))
     }
 
     /// Why this replica would refuse to sign a statement, if it would.

@@ -10,6 +10,8 @@ const PING_EVERY: Duration = Duration::from_millis(25);
 const PING_IDLE: Duration = Duration::from_secs(1);
 /// The shortest silence that is suspicious, whatever the round trip: scheduling on a busy machine takes this long.
 const SILENCE_FLOOR: Duration = Duration::from_millis(120);
+/// So many times late, this replica was itself not running, and has nobody's silence to judge.
+const OVERSLEPT: u32 = 2;
 /// PINGs of one peer that are remembered until their PONG comes.
 const UNANSWERED: usize = 64;
 /// A worst round trip is forgotten after this long, and so is a PING without a PONG.
@@ -33,6 +35,10 @@ struct Link {
 pub(crate) struct Links {
     peers: BTreeMap<ReplicaId, Link>,
     next_number: u64,
+    /// When this replica last looked at its links.
+    looked: Monotonic,
+    /// When it looked again after it had not for several times as long as it should.
+    slept_until: Monotonic,
     silent: bool,
     /// Since when requests wait and the present primary is timed.
     watched: Option<(ReplicaId, Monotonic)>,
@@ -75,6 +81,10 @@ impl Links {
     /// PINGs that are due. `watched` is the primary whose silence matters now, if it does.
     pub(crate) fn pings(&mut self, now: Monotonic, watched: Option<ReplicaId>) -> Vec<(ReplicaId, Message)> {
         let mut pings = Vec::new();
+        if now.since(self.looked) > PING_EVERY * OVERSLEPT {
+            self.slept_until = now;
+        }
+        self.looked = now;
         for (peer, link) in self.peers.iter_mut().filter(|(_, link)| link.connected) {
             let due = link.pinged.is_none_or(|pinged| now >= pinged.plus(PING_IDLE));
             let quiet = |since: Option<Monotonic>| since.is_none_or(|since| now >= since.plus(PING_EVERY));
@@ -96,14 +106,17 @@ impl Links {
         pings
     }
 
-    /// When the next PING is due though nothing waits; `None` without a connection.
-    pub(crate) fn next_ping(&self) -> Option<Monotonic> {
+    /// When to look again: at the latest when the next PING is due, and soon while the primary is `watched`. `None` without
+    /// anything to look for.
+    pub(crate) fn next_look(&self, watched: bool) -> Option<Monotonic> {
         let connected = self.peers.values().filter(|link| link.connected);
-        connected.map(|link| link.pinged.map_or(Monotonic::default(), |pinged| pinged.plus(PING_IDLE))).min()
+        let pings =
+            connected.map(|link| link.pinged.map_or(Monotonic::default(), |pinged| pinged.plus(PING_IDLE)));
+        pings.chain(watched.then_some(self.looked.plus(PING_EVERY))).min()
     }
 
     /// V1: whether the primary has become silent or is heard again: no PONG or other message for
-    /// max(floor, 8 × smoothed round trip, 4 × recent worst) while requests wait.
+    /// max(floor, 8 × smoothed round trip, 4 × recent worst) while requests wait and this replica runs.
     pub(crate) fn silence_changed(
         &mut self,
         primary: ReplicaId,
@@ -125,16 +138,11 @@ impl Links {
         let link = self.peers.entry(primary).or_default();
         let smoothed = link.smoothed.unwrap_or_default();
         let limit = SILENCE_FLOOR.max(smoothed * 8).max(link.worst * 4);
-        let last = link.heard.map_or(since, |heard| heard.max(since));
+        let last = link.heard.map_or(since, |heard| heard.max(since)).max(self.slept_until);
         let silent = now.since(last) > limit;
         let changed = silent != self.silent;
         self.silent = silent;
         changed.then_some(silent)
-    }
-
-    /// How soon silence should be looked at again while requests wait.
-    pub(crate) fn next_look(now: Monotonic) -> Monotonic {
-        now.plus(PING_EVERY)
     }
 }
 

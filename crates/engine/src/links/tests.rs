@@ -64,7 +64,8 @@ fn pings_are_rare_unless_the_primary_is_quiet_while_requests_wait() {
     links.heard(PRIMARY, at(920));
     assert_eq!(pinged(&mut links, 930, Some(PRIMARY)), [], "what it sends is a sign of life");
     assert_eq!(pinged(&mut links, 945, Some(PRIMARY)), [PRIMARY]);
-    assert_eq!(links.next_ping(), Some(at(1_025)));
+    assert_eq!(links.next_look(false), Some(at(1_025)));
+    assert_eq!(links.next_look(true), Some(at(970)), "a quiet primary is asked on time");
     assert_eq!(pinged(&mut links, 1_945, None), [PRIMARY, other]);
     links.connected(PRIMARY, false, at(2_020));
     assert_eq!(pinged(&mut links, 4_000, Some(PRIMARY)), [other]);
@@ -86,4 +87,20 @@ fn v1_a_round_trip_longer_than_many_pings_is_measured() {
     assert!(numbers.len() > 2 * UNANSWERED);
     links.pong(PRIMARY, numbers[0], at(5_000));
     assert_eq!(links.rtt(PRIMARY), Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn v1_who_did_not_run_itself_does_not_call_the_primary_silent() {
+    let mut links = links(1);
+    assert_eq!(links.silence_changed(PRIMARY, true, at(1_000)), None);
+    links.pings(at(1_000), Some(PRIMARY));
+    // Its next look is due after 25 ms, and comes after 400.
+    assert_eq!(links.pings(at(1_400), Some(PRIMARY)).len(), 1, "the primary is asked");
+    assert_eq!(links.silence_changed(PRIMARY, true, at(1_400)), None);
+    for look in [1_425, 1_450, 1_475, 1_500, 1_520] {
+        links.pings(at(look), Some(PRIMARY));
+        assert_eq!(links.silence_changed(PRIMARY, true, at(look)), None);
+    }
+    links.pings(at(1_545), Some(PRIMARY));
+    assert_eq!(links.silence_changed(PRIMARY, true, at(1_545)), Some(true), "it had its time to answer");
 }
