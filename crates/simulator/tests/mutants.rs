@@ -65,6 +65,7 @@ const MUTANTS: &[(&str, Test)] = &[
     ("m59", || scenario_holds("v12-slow-primary")),
     ("m52", || scenario_holds("f16-v6-timeouts-double-and-stay")),
     ("m60", || scenario_holds("r1-proposal-of-a-dead-primary")),
+    ("m61", || scenario_holds("v10-window-that-stays-full")),
 ];
 
 #[test]
