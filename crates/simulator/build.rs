@@ -2,6 +2,7 @@
 //! that they depend on. Unit tests are left out, since they change nothing that happens.
 
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const CRATES: [&str; 9] =
@@ -20,9 +21,37 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The packages that come from elsewhere: those of the workspace are told by their sources.
+/// The values of an array in one package of `Cargo.lock`, or the one of a line.
+fn values<'lock>(package: &'lock str, name: &str) -> Vec<&'lock str> {
+    let Some((_, after)) = package.split_once(&format!("\n{name} = ")) else { return Vec::new() };
+    let end = if after.starts_with('[') { after.find(']') } else { after.find('\n') };
+    after[..end.unwrap_or(after.len())].split('"').skip(1).step_by(2).collect()
+}
+
+/// The packages from elsewhere that the simulator needs, however far away: those of the workspace are told by their sources.
 fn dependencies(lock: &str) -> String {
-    lock.split("[[package]]").filter(|package| package.contains("\nsource = ")).collect()
+    let packages: Vec<&str> = lock.split("[[package]]").skip(1).collect();
+    let named = |dependency: &str| {
+        // "name", or "name version" where there are several.
+        let (name, version) =
+            dependency.split_once(' ').map_or((dependency, None), |(name, v)| (name, Some(v)));
+        packages.iter().position(|package| {
+            values(package, "name") == [name]
+                && version.is_none_or(|version| values(package, "version") == [version])
+        })
+    };
+    let mut needed = BTreeSet::new();
+    let mut next: Vec<usize> = named("quorate-simulator").into_iter().collect();
+    while let Some(package) = next.pop() {
+        if needed.insert(package) {
+            next.extend(values(packages[package], "dependencies").into_iter().filter_map(named));
+        }
+    }
+    needed
+        .into_iter()
+        .map(|package| packages[package])
+        .filter(|package| package.contains("\nsource = "))
+        .collect()
 }
 
 fn main() {
