@@ -1,5 +1,6 @@
 //! Real processes: what only they show. Each test has a loopback address, a directory and a home of its own.
 
+mod audit;
 mod by_hand;
 mod commands;
 mod endurance;

@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// Receipts: proofs of an outcome that need the genesis and nothing else
     #[command(subcommand, alias = "receipts")]
     Receipt(Receipt),
+    /// Check the ledger that a replica stored against the genesis; needs no node and no network
+    #[command(after_help = "Exit codes: 0 valid, 6 not what the members signed")]
+    Verify(Verify),
     /// Key files
     #[command(subcommand, alias = "keys")]
     Key(Key),
@@ -430,6 +433,18 @@ pub(crate) enum Receipt {
     Verify { file: PathBuf },
     /// What a receipt says, unverified
     Show { file: PathBuf },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Verify {
+    /// A node's directory, its data directory, or a directory of block files; the node may be running
+    pub(crate) path: PathBuf,
+    /// Execute every block again as well, and compare the state that it gives
+    #[arg(long)]
+    pub(crate) replay: bool,
+    /// Threads that check; by default one for each core
+    #[arg(short, long)]
+    pub(crate) jobs: Option<u8>,
 }
 
 #[derive(Clone, Debug, Subcommand)]

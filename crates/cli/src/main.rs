@@ -6,6 +6,7 @@ mod context;
 mod failure;
 mod output;
 mod process;
+mod progress;
 mod schema;
 mod testnet;
 
@@ -46,6 +47,7 @@ fn run(context: &Context, command: Command) -> Outcome<u8> {
         }
         Command::Node(Node::Init(file)) => commands::node::init(context, &file).map(|()| 0),
         Command::Receipt(command) => commands::receipt::run(context, &command).map(|()| 0),
+        Command::Verify(command) => commands::verify::run(context, &command).map(|()| 0),
         Command::Key(command) => commands::key::run(context, &command).map(|()| 0),
         Command::Genesis(command) => commands::genesis::run(context, command).map(|()| 0),
         Command::Debug(command) => commands::debug::run(context, &command).map(|()| 0),

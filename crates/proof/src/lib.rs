@@ -1,5 +1,6 @@
-//! Offline verification: receipts and the genesis they are checked against. No network, no clock, no files.
+//! Offline verification: receipts and whole ledgers, and the genesis they are checked against. No network, no clock, no files.
 
+pub mod chain;
 pub mod genesis_file;
 mod receipt;
 mod receipt_file;

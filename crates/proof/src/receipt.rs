@@ -145,4 +145,4 @@ impl Receipt {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

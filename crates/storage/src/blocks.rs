@@ -1,6 +1,8 @@
 //! The block store: every executed block with its results, and its certificate when it has one. Written behind the log,
 //! synced once per checkpoint (D1, K1).
 
+pub mod audit;
+
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
 use bincode::{Decode, Encode};
@@ -21,8 +23,9 @@ pub struct StoredBlock {
     pub results: Vec<TransactionResult>,
 }
 
-#[derive(Encode, Decode)]
-enum Entry {
+/// What one frame of a block file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Entry {
     Block(StoredBlock),
     Certificate(BlockCertificate),
 }

@@ -4,7 +4,7 @@ use crate::index::{Index, IndexEntry};
 use quorate_ledger::StateChanges as Changes;
 use quorate_ledger::{StateStore, StoredState};
 use quorate_types::{Digest, Seq, TransactionId};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -114,23 +114,56 @@ impl RedbStateStore {
     }
 }
 
+fn stored_state(database: &impl ReadableDatabase) -> Result<Option<StoredState>, StateError> {
+    let read = database.begin_read()?;
+    let meta = read.open_table(META)?;
+    let Some(position) = meta.get("position")? else { return Ok(None) };
+    let bytes = position.value();
+    let (Some(height), Some(hash)) = (bytes.get(..8), bytes.get(8..40)) else { return Ok(None) };
+    let height = Seq::new(u64::from_be_bytes(height.try_into().expect("8 bytes")));
+    let header_hash = Digest(hash.try_into().expect("32 bytes"));
+    let mut leaves = Vec::new();
+    for leaf in read.open_table(LEAVES)?.iter()? {
+        let (key, value) = leaf?;
+        leaves.push((key.value().to_vec(), value.value().to_vec()));
+    }
+    Ok(Some(StoredState { height, header_hash, leaves }))
+}
+
+/// What a state file holds, as somebody sees it who must not change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateFile {
+    /// There is none, or nothing was ever committed to it.
+    Empty,
+    State(StoredState),
+    /// A running node has it open.
+    InUse,
+    /// It was not closed: the node mends it when it starts.
+    NotClosed,
+}
+
+/// Reads a state file without changing it.
+///
+/// # Errors
+/// If it is damaged or cannot be read.
+pub fn read_state_file(path: &Path) -> Result<StateFile, StateError> {
+    if !path.exists() {
+        return Ok(StateFile::Empty);
+    }
+    let database = match ReadOnlyDatabase::open(path) {
+        Ok(database) => database,
+        Err(DatabaseError::DatabaseAlreadyOpen) => return Ok(StateFile::InUse),
+        Err(DatabaseError::RepairAborted) => return Ok(StateFile::NotClosed),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(stored_state(&database)?.map_or(StateFile::Empty, StateFile::State))
+}
+
 impl StateStore for RedbStateStore {
     type Error = StateError;
 
     fn load(&self) -> Result<Option<StoredState>, StateError> {
-        let read = self.database.begin_read()?;
-        let meta = read.open_table(META)?;
-        let Some(position) = meta.get("position")? else { return Ok(None) };
-        let bytes = position.value();
-        let (Some(height), Some(hash)) = (bytes.get(..8), bytes.get(8..40)) else { return Ok(None) };
-        let height = Seq::new(u64::from_be_bytes(height.try_into().expect("8 bytes")));
-        let header_hash = Digest(hash.try_into().expect("32 bytes"));
-        let mut leaves = Vec::new();
-        for leaf in read.open_table(LEAVES)?.iter()? {
-            let (key, value) = leaf?;
-            leaves.push((key.value().to_vec(), value.value().to_vec()));
-        }
-        Ok(Some(StoredState { height, header_hash, leaves }))
+        stored_state(&*self.database)
     }
 
     fn commit(&mut self, height: Seq, header_hash: Digest, changes: &Changes) -> Result<(), StateError> {

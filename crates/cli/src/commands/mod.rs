@@ -15,4 +15,5 @@ pub(crate) mod testnet;
 pub(crate) mod tools;
 pub(crate) mod topic;
 pub(crate) mod tx;
+pub(crate) mod verify;
 pub(crate) mod written;

@@ -6,7 +6,7 @@ use quorate_types::{
     Transaction, VoidReason,
 };
 
-fn trust() -> TrustRoot {
+pub(crate) fn trust() -> TrustRoot {
     TrustRoot::from_genesis(example(4)).expect("good")
 }
 
@@ -64,7 +64,7 @@ fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
     }
 }
 
-fn certificate_of(trust: &TrustRoot, header: &Header) -> BlockCertificate {
+pub(crate) fn certificate_of(trust: &TrustRoot, header: &Header) -> BlockCertificate {
     let hash = header_hash(header);
     let statement = Statement::Attest { seq: header.height, header: hash };
     BlockCertificate {

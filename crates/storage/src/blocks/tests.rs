@@ -131,3 +131,59 @@ fn d3_a_failed_sync_is_an_error() {
     disk.fail_syncs();
     assert!(store.sync().is_err());
 }
+
+/// What an auditor reads: heights of blocks, or of certificates as negative numbers.
+fn read(disk: &SimulatedDisk) -> (Vec<i64>, Result<usize, String>) {
+    let mut seen = Vec::new();
+    let tail = audit::read_entries(disk, LEDGER, |entry, _| {
+        seen.push(match entry {
+            Entry::Block(stored) => stored.block.header.height.get().cast_signed(),
+            Entry::Certificate(certificate) => -certificate.height.get().cast_signed(),
+        });
+        true
+    });
+    (seen, tail.map(|tail| tail.torn).map_err(|error| error.to_string()))
+}
+
+#[test]
+fn an_audit_reads_everything_and_changes_nothing() {
+    let disk = SimulatedDisk::new();
+    let mut kept = store(&disk, 3, &[2]);
+    assert_eq!(read(&disk), (vec![1, 2, 3, -2], Ok(0)));
+    // While the node goes on writing.
+    kept.append(block(4)).unwrap();
+    assert_eq!(read(&disk).0, [1, 2, 3, -2, 4]);
+    let operations = disk.operations();
+    assert!(read(&disk).1.is_ok());
+    assert_eq!(disk.operations(), operations, "nothing was written");
+}
+
+#[test]
+fn an_audit_tells_a_torn_tail_from_damage() {
+    let disk = SimulatedDisk::new();
+    let mut kept = store(&disk, 3, &[]);
+    let end = kept.offset;
+    kept.append(block(4)).unwrap();
+    let name = name_of(1);
+    let whole = disk.read(&name).unwrap();
+    disk.clone().truncate(&name, whole.len() as u64 - 1).unwrap();
+    assert_eq!(read(&disk), (vec![1, 2, 3], Ok(whole.len() - 1 - end)));
+    let disk = SimulatedDisk::new();
+    let kept = store(&disk, 3, &[]);
+    let second = kept.blocks[1].offset;
+    disk.flip(&name, second + 40, 1);
+    assert_eq!(read(&disk), (vec![1], Err(format!("{name} is damaged at byte {second}"))));
+}
+
+#[test]
+fn an_audit_misses_a_file() {
+    let disk = SimulatedDisk::new();
+    let mut kept = store(&disk, 1, &[]);
+    for height in 2..=3 {
+        kept.offset = FILE_BYTES;
+        kept.append(block(height)).unwrap();
+    }
+    assert_eq!(read(&disk), (vec![1, 2, 3], Ok(0)));
+    disk.clone().remove(&name_of(2)).unwrap();
+    assert_eq!(read(&disk), (vec![1], Err(format!("{} is missing", name_of(2)))));
+}

@@ -1,0 +1,218 @@
+use super::*;
+use crate::receipt::tests::{certificate_of, trust};
+use quorate_crypto::{Ed25519Signer, Signer};
+use quorate_types::{
+    Batch, Number, Operation, Operations, SessionId, Signature, SignedTransaction, Transaction, VoidReason,
+};
+
+const COMMITTED: TransactionResult = TransactionResult::Committed { output: Vec::new() };
+
+fn genesis_header(trust: &TrustRoot) -> Header {
+    Header {
+        ledger: trust.ledger(),
+        epoch: trust.members().epoch(),
+        height: Seq::ZERO,
+        parent: Digest([0; 32]),
+        time: LedgerTime(1),
+        batch_digest: null_batch_digest(),
+        transactions_root: merkle_root::<Vec<u8>>([]),
+        results_root: merkle_root::<Vec<u8>>([]),
+        state_root: Digest([7; 32]),
+        members_hash: trust.members_hash(),
+        transaction_count: 0,
+    }
+}
+
+fn transaction(trust: &TrustRoot, number: u64) -> SignedTransaction {
+    let client = Ed25519Signer::from_seed(&[201; 32]);
+    let put = Operation::Put { key: b"hello".to_vec(), value: b"world".to_vec() };
+    let transaction = Transaction {
+        ledger: trust.ledger(),
+        sender: client.public_key(),
+        session: SessionId::new(1),
+        number: Number::new(number),
+        valid_until: LedgerTime(900),
+        app: "kv".to_owned(),
+        payload: Operations(vec![put]).to_payload(),
+    };
+    let signature = client.sign(&transaction.signed_bytes());
+    SignedTransaction { transaction, signature }
+}
+
+/// The block after `parent` with these transactions, as an honest member makes it.
+fn block_after(
+    parent: &Header,
+    time: u64,
+    transactions: Vec<SignedTransaction>,
+    results: &[TransactionResult],
+) -> Block {
+    let batch = Arc::new(Batch { time: LedgerTime(time), transactions });
+    let hashed = HashedBatch::new(batch.clone());
+    let leaves = hashed.transactions().map(|(id, signed)| [&id.0[..], &signed.signature.0[..]].concat());
+    let header = Header {
+        height: parent.height.next(),
+        parent: header_hash(parent),
+        time: parent.time.max(LedgerTime(time)),
+        batch_digest: hashed.digest(),
+        transactions_root: merkle_root(leaves),
+        results_root: merkle_root(hashed.ids().iter().zip(results).map(|(id, result)| result.leaf_bytes(id))),
+        transaction_count: u32::try_from(hashed.ids().len()).expect("few"),
+        ..parent.clone()
+    };
+    Block { header, batch: Some(batch) }
+}
+
+fn null_after(parent: &Header) -> Block {
+    let header = Header {
+        height: parent.height.next(),
+        parent: header_hash(parent),
+        batch_digest: null_batch_digest(),
+        transactions_root: merkle_root::<Vec<u8>>([]),
+        results_root: merkle_root::<Vec<u8>>([]),
+        transaction_count: 0,
+        ..parent.clone()
+    };
+    Block { header, batch: None }
+}
+
+fn contents(block: &Block, results: &[TransactionResult]) -> Result<CheckedContents, Fault> {
+    check_contents(&trust(), block, results).map_err(|error| error.fault)
+}
+
+#[test]
+fn a_ledger_as_the_members_signed_it_is_good() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let mut chain = Chain::new(&genesis);
+    let first = block_after(&genesis, 5, vec![transaction(&trust, 0)], &[COMMITTED]);
+    let second = null_after(&first.header);
+    // Its batch is older than the block before.
+    let third = block_after(&second.header, 3, vec![transaction(&trust, 1)], &[COMMITTED]);
+    // A certificate may stand before its block.
+    let early = check_certificate(&trust, &certificate_of(&trust, &third.header)).expect("signed");
+    for (block, results) in [(&first, &[COMMITTED][..]), (&second, &[])] {
+        chain.link(&contents(block, results).expect("good")).expect("in order");
+    }
+    assert_eq!(chain.certified(), Seq::ZERO);
+    chain.certify(early).expect("it waits");
+    chain.link(&contents(&third, &[COMMITTED]).expect("good")).expect("in order");
+    assert_eq!(
+        (chain.height(), chain.certified()),
+        (Seq::new(3), Seq::new(3)),
+        "the last one proves all below it"
+    );
+    assert_eq!(chain.head(), header_hash(&third.header));
+    let totals = Totals { transactions: 2, certificates: 1, signatures: 3, fewest: 3 };
+    assert_eq!(chain.totals(), totals);
+    assert_eq!(chain.signers().len(), 3);
+}
+
+#[test]
+fn what_a_block_says_of_itself_is_checked() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let block = block_after(
+        &genesis,
+        5,
+        vec![transaction(&trust, 0), transaction(&trust, 1)],
+        &[COMMITTED, COMMITTED],
+    );
+    let results = [COMMITTED, COMMITTED];
+    assert!(contents(&block, &results).is_ok());
+    let with = |change: fn(&mut Header)| {
+        let mut changed = block.clone();
+        change(&mut changed.header);
+        contents(&changed, &results).expect_err("it was changed")
+    };
+    assert_eq!(with(|header| header.ledger.0[0] ^= 1), Fault::OtherLedger);
+    assert_eq!(with(|header| header.members_hash.0[0] ^= 1), Fault::OtherMembers);
+    assert_eq!(with(|header| header.epoch = quorate_types::Epoch::new(1)), Fault::OtherMembers);
+    assert_eq!(with(|header| header.batch_digest.0[0] ^= 1), Fault::BatchDigest);
+    assert_eq!(with(|header| header.transactions_root.0[0] ^= 1), Fault::TransactionsRoot);
+    assert_eq!(with(|header| header.results_root.0[0] ^= 1), Fault::ResultsRoot);
+    let miscounted = Fault::Count { said: 3, found: 2, results: 2 };
+    assert_eq!(with(|header| header.transaction_count = 3), miscounted);
+    let missing = Fault::Count { said: 2, found: 2, results: 1 };
+    assert_eq!(contents(&block, &results[..1]).expect_err("a result is missing"), missing);
+    let void = TransactionResult::Void { reason: VoidReason::Expired };
+    assert_eq!(contents(&block, &[COMMITTED, void]).expect_err("another result"), Fault::ResultsRoot);
+    let without = Block { batch: None, ..block.clone() };
+    assert_eq!(contents(&without, &[]).expect_err("its batch is gone"), Fault::BatchDigest);
+}
+
+/// Hashes and roots are as the forger computes them: only the clients' signatures tell.
+#[test]
+fn what_no_client_signed_is_refused() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let mut forged = transaction(&trust, 1);
+    forged.transaction.valid_until = LedgerTime(901);
+    let block = block_after(&genesis, 5, vec![transaction(&trust, 0), forged], &[COMMITTED, COMMITTED]);
+    assert_eq!(contents(&block, &[COMMITTED, COMMITTED]).expect_err("forged"), Fault::Signature(1));
+    let unsigned = SignedTransaction { signature: Signature([0; 64]), ..transaction(&trust, 0) };
+    let block = block_after(&genesis, 5, vec![unsigned], &[COMMITTED]);
+    assert_eq!(contents(&block, &[COMMITTED]).expect_err("unsigned"), Fault::Signature(0));
+    let mut foreign = transaction(&trust, 0);
+    foreign.transaction.ledger.0[0] ^= 1;
+    let block = block_after(&genesis, 5, vec![foreign], &[COMMITTED]);
+    assert_eq!(contents(&block, &[COMMITTED]).expect_err("foreign"), Fault::TransactionOfAnotherLedger(0));
+}
+
+#[test]
+fn the_chain_is_checked() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let first = block_after(&genesis, 5, vec![transaction(&trust, 0)], &[COMMITTED]);
+    let start = {
+        let mut chain = Chain::new(&genesis);
+        chain.link(&contents(&first, &[COMMITTED]).expect("good")).expect("in order");
+        chain
+    };
+    let refused = |block: &Block, results: &[TransactionResult]| {
+        start
+            .clone()
+            .link(&contents(block, results).expect("good by itself"))
+            .expect_err("it does not follow")
+    };
+    let second = block_after(&first.header, 6, vec![transaction(&trust, 1)], &[COMMITTED]);
+    let third = null_after(&second.header);
+    assert_eq!(
+        refused(&third, &[]),
+        ChainError { height: Seq::new(3), fault: Fault::OutOfOrder(Seq::new(1)) }
+    );
+    let mut other = second.clone();
+    other.header.parent.0[0] ^= 1;
+    assert_eq!(refused(&other, &[COMMITTED]).fault, Fault::Parent);
+    let mut late = second.clone();
+    late.header.time = LedgerTime(7);
+    assert_eq!(refused(&late, &[COMMITTED]).fault, Fault::Time);
+    let again = block_after(&first.header, 6, vec![transaction(&trust, 0)], &[COMMITTED]);
+    let id = HashedBatch::new(again.batch.clone().expect("it has one")).ids()[0];
+    assert_eq!(refused(&again, &[COMMITTED]).fault, Fault::Again(id));
+    // An inclusion that counts for nothing is none (F4).
+    let void = TransactionResult::Void { reason: VoidReason::NumberUsed };
+    let void_again = block_after(&first.header, 6, vec![transaction(&trust, 0)], std::slice::from_ref(&void));
+    let void_again = contents(&void_again, &[void]).expect("good");
+    assert_eq!(start.clone().link(&void_again), Ok(()));
+}
+
+#[test]
+fn a_certificate_must_be_of_the_block_and_signed_by_a_quorum() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let first = block_after(&genesis, 5, vec![transaction(&trust, 0)], &[COMMITTED]);
+    let other = block_after(&genesis, 6, vec![transaction(&trust, 0)], &[COMMITTED]);
+    let mut weak = certificate_of(&trust, &first.header);
+    weak.signatures.pop();
+    let too_few = Fault::Certificate(CertificateError::TooFew { valid: 2, needed: 3 });
+    assert_eq!(check_certificate(&trust, &weak).expect_err("two are no quorum").fault, too_few);
+    let of_other = check_certificate(&trust, &certificate_of(&trust, &other.header)).expect("signed");
+    let first = contents(&first, &[COMMITTED]).expect("good");
+    let expected = Err(ChainError { height: Seq::new(1), fault: Fault::OtherCertified });
+    let mut chain = Chain::new(&genesis);
+    chain.link(&first).expect("in order");
+    assert_eq!(chain.certify(of_other.clone()), expected);
+    let mut chain = Chain::new(&genesis);
+    chain.certify(of_other).expect("its block is still to come");
+    assert_eq!(chain.link(&first), expected);
+}

@@ -1,0 +1,80 @@
+//! `quorate verify` of what replicas stored, while they run and afterwards.
+
+use crate::harness::{Net, Place, all_equal, until};
+use serde_json::Value;
+use std::path::PathBuf;
+
+fn verified(net: &Net<'_>, node: &str, options: &[&str]) -> Value {
+    let document = net.json(&[&["verify", node], options].concat());
+    assert_eq!(document["valid"], true, "{document}");
+    assert_eq!(document["signers"].as_array().map(Vec::len), Some(4), "{document}");
+    document
+}
+
+/// The block files of a replica that is down, the state file moved away so that they alone are judged.
+fn blocks_of(net: &Net<'_>, node: &str) -> PathBuf {
+    net.dir().join(node).join("data/blocks/0000000000000001.blk")
+}
+
+fn refused(net: &Net<'_>, node: &str) -> String {
+    let output = net.run(&["-o", "json", "-q", "verify", node]);
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
+    let document: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(document["code"], "Q0603");
+    document["why"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_stored_ledger_is_verified_with_nothing_but_the_genesis() {
+    let place = Place::new(34);
+    let net = place.testnet(&[]);
+    net.json(&["tx", "bench", "-c", "16", "-d", "3s", "--warmup", "100ms"]);
+    until("all executed the same", || all_equal(&net));
+    let running = verified(&net, "node0", &[]);
+    assert_eq!(running["state"], "a running node has the file open");
+    assert!(running["transactions"].as_u64() > Some(100), "{running}");
+    place.succeed(&["testnet", "down", "net"]);
+    let heads: Vec<Value> = (0..4)
+        .map(|node| {
+            let document = verified(&net, &format!("node{node}"), &["--replay"]);
+            assert!(document["state"].as_str().unwrap().starts_with("that after block "), "{document}");
+            assert_eq!(document["replayed"], true);
+            document["transactions"].clone()
+        })
+        .collect();
+    assert!(heads.iter().all(|transactions| transactions == &heads[0]), "{heads:?}");
+
+    // One byte in the midst of a file.
+    let file = blocks_of(&net, "node1");
+    let whole = std::fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let why = refused(&net, "node1");
+    assert!(why.contains("is damaged at byte") && why.contains("blocks up to"), "{why}");
+    // Its second half is gone: the state is of a block that is missing.
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let why = refused(&net, "node1");
+    assert!(why.contains("and the blocks end at"), "{why}");
+    std::fs::write(&file, &whole).unwrap();
+    verified(&net, "node1", &[]);
+
+    // Against the genesis of others.
+    place.succeed(&["testnet", "new", "other", "--base-port", "0"]);
+    let other = place.path("other/genesis.toml");
+    let output = net.run(&["-o", "json", "-q", "--genesis", other.to_str().unwrap(), "verify", "node1"]);
+    assert_eq!(output.status.code(), Some(6));
+}
+
+#[test]
+fn what_is_no_ledger_is_refused() {
+    let place = Place::new(35);
+    place.succeed(&["testnet", "new", "net", "--base-port", "0"]);
+    std::fs::create_dir(place.path("net/empty")).unwrap();
+    let failed = place.fail(&["--genesis", "net/genesis.toml", "verify", "net/empty"], 1);
+    assert!(failed["what"].as_str().unwrap().contains("holds no ledger"), "{failed}");
+    place.fail(&["--genesis", "net/genesis.toml", "verify", "net/nowhere"], 1);
+    let fresh = place.succeed(&["-o", "json", "--genesis", "net/genesis.toml", "verify", "net/node0"]);
+    let document: Value = serde_json::from_str(&fresh).unwrap();
+    assert_eq!((document["blocks"].as_u64(), document["state"].as_str()), (Some(0), Some("none is stored")));
+}
