@@ -1,7 +1,7 @@
 //! What one liar, or one client that floods, leaves of the throughput (L5): each attack beside a run without it.
 
 use crate::Runs;
-use crate::judge::{judge_of, trust};
+use crate::judge::trust;
 use crate::net::{Load, Net, Sample};
 use crate::processes::{Spinner, cpu_seconds};
 use crate::table::spread;
@@ -175,8 +175,7 @@ fn measure(program: &Path, attack: &Attack, load: &Load, duration: Duration) -> 
     net.wait_until("the honest members stand at one block", Duration::from_secs(60), |net| {
         net.stands_equal(&honest)
     })?;
-    net.run(&["testnet", "down", "."])?;
-    judge_of(net.place.path(), &honest, &[])?;
+    net.judge(&honest)?;
     Ok(Attacked { sample, attacker: taken.unwrap_or_default() })
 }
 

@@ -1,6 +1,5 @@
 //! How long a ledger pauses when its primary is killed.
 
-use crate::judge::judge_of;
 use crate::net::Net;
 use crate::processes::kill_at_once;
 use quorate_client::{Client, Outcome, Session};
@@ -51,8 +50,7 @@ pub(crate) fn run(program: &Path, kills: usize, clients: u32) -> Result<String, 
     drop(load);
     let members = [0, 1, 2, 3];
     net.wait_until("all stand at one block", PATIENCE, |net| net.stands_equal(&members))?;
-    net.run(&["testnet", "down", "."])?;
-    judge_of(net.place.path(), &members, &[])?;
+    net.judge(&members)?;
     Ok(text(clients, pauses))
 }
 

@@ -13,6 +13,7 @@ mod scale;
 mod soak;
 mod standard;
 mod table;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use quorate_simulator::campaign::publish;
@@ -57,6 +58,15 @@ enum What {
         /// Clients of the load beside it
         #[arg(long, default_value_t = 32)]
         clients: u32,
+    },
+    /// How fast a stored ledger is verified, on one core and on all
+    Verify {
+        /// Seconds of load that make the ledger
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// How often it is verified
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
     },
     /// What more members cost, in the simulator with an estimated cost of each step
     Scale,
@@ -120,6 +130,9 @@ fn measure(options: &Options) -> Result<(), String> {
         What::Scale => ("scale", scale::run()),
         What::Failover { kills, clients } => {
             ("failover", failover::run(&program(options)?, *kills, *clients)?)
+        }
+        What::Verify { seconds, runs } => {
+            ("verify", verify::run(&program(options)?, Duration::from_secs(*seconds), *runs)?)
         }
         What::Soak { seconds, rate, busy } => {
             ("soak", soak::run(&program(options)?, Duration::from_secs(*seconds), *rate, *busy)?)

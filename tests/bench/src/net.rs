@@ -152,6 +152,21 @@ impl Net<'_> {
         heights.iter().all(|height| height.is_some() && *height == heights[0])
     }
 
+    /// Stops it, and judges what these members stored: each by its own program against the genesis alone, then all together.
+    pub(crate) fn judge(&self, members: &[usize]) -> Result<(), String> {
+        self.run(&["testnet", "down", "."])?;
+        for member in members {
+            self.verify(*member, &[])?;
+        }
+        judge_of(self.place.path(), members, &[]).map(|_| ())
+    }
+
+    /// What `quorate verify` says of a member's directory.
+    pub(crate) fn verify(&self, member: usize, options: &[&str]) -> Result<Value, String> {
+        let node = format!("node{member}");
+        self.run(&[&["--genesis", "genesis.toml", "verify", &node], options].concat())
+    }
+
     /// Puts a load on it, and measures.
     pub(crate) fn measure(&self, load: &Load, duration: Duration) -> Result<Sample, String> {
         let (clients, size, keys) = (load.clients.to_string(), load.size.to_string(), load.keys.to_string());
@@ -192,9 +207,8 @@ pub(crate) fn measure(program: &Path, case: &Case, duration: Duration) -> Result
     net.run(&["testnet", "up", ".", "--detach"])?;
     let sample = net.measure(&case.load, duration)?;
     net.run(&["kv", "put", "last", "one", "--receipt", "receipt.json"])?;
-    net.run(&["testnet", "down", "."])?;
     net.run(&["--genesis", "genesis.toml", "receipt", "verify", "receipt.json"])?;
     let members: Vec<usize> = (0..usize::from(case.members)).collect();
-    judge_of(net.place.path(), &members, &[])?;
+    net.judge(&members)?;
     Ok(sample)
 }

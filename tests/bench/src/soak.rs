@@ -1,6 +1,5 @@
 //! Long load at a rate: what grows, and whether a view changes without a fault (V11).
 
-use crate::judge::judge_of;
 use crate::net::Net;
 use crate::processes::{Spinner, disk_mib, resident_mib};
 use serde_json::Value;
@@ -48,8 +47,7 @@ pub(crate) fn run(program: &Path, duration: Duration, rate: u32, busy: bool) -> 
     let view = net.view()?;
     let members: Vec<usize> = (0..MEMBERS).collect();
     net.wait_until("all stand at one block", Duration::from_secs(60), |net| net.stands_equal(&members))?;
-    net.run(&["testnet", "down", "."])?;
-    judge_of(net.place.path(), &members, &[])?;
+    net.judge(&members)?;
     if view > 0 {
         return Err(format!("the view changed without a fault: it is {view}"));
     }
