@@ -21,7 +21,7 @@ fn execution(block: Executing) -> Executing {
 }
 
 #[library_benchmark]
-#[bench::batch(Verifying::new())]
+#[bench::batch_64(Verifying::of(64))]
 fn verification(signed: Verifying) -> (Verifying, usize) {
     let valid = black_box(&signed).run();
     (signed, valid)

@@ -29,8 +29,11 @@ pub(crate) fn print() {
         let took = least(BLOCK * BLOCKS, || Executing::with(keys, BLOCKS), Executing::run);
         line(&format!("execution, {keys} keys"), took);
     }
-    let verifying = Verifying::new();
-    line("verification in a batch of 64, 16 keys", least(BLOCK, || (), |()| verifying.run()));
+    for batch in [16, 64, 256, 1_024] {
+        let verifying = Verifying::of(batch);
+        let took = least(batch, || (), |()| verifying.run());
+        line(&format!("verification in a batch of {batch}, 16 keys"), took);
+    }
     let encoding = Encoding::new();
     line("encoding and decoding", least(BLOCK, || (), |()| encoding.run()));
     line("index in memory", least(BLOCK, index_entries, indexed));

@@ -130,16 +130,16 @@ impl Executing {
     }
 }
 
-/// Signed transactions of a block.
+/// Signed transactions.
 pub(crate) struct Verifying {
     members: Members,
     signed: Vec<SignedTransaction>,
 }
 
 impl Verifying {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn of(transactions: usize) -> Self {
         let mut load = Load::new();
-        let signed = (0..BLOCK)
+        let signed = (0..transactions)
             .map(|number| {
                 let transaction = load.next(number as u64);
                 let number = u8::try_from(number % usize::from(SIGNERS)).expect("few");

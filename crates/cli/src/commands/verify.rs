@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Entries that wait for a worker, and of a worker for the chain.
 const AHEAD: usize = 64;
+/// Entries that a worker checks at once, if so many wait.
+const TOGETHER: usize = 32;
 
 pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
     let trust = context.trust()?;
@@ -124,13 +126,21 @@ enum Checked {
     Certificate(CheckedCertificate),
 }
 
-fn check(trust: &TrustRoot, entry: Entry) -> Result<Checked, ChainError> {
-    match entry {
-        Entry::Block(stored) => {
-            check_contents(trust, &stored.block, &stored.results).map(Box::new).map(Checked::Block)
-        }
-        Entry::Certificate(certificate) => check_certificate(trust, &certificate).map(Checked::Certificate),
-    }
+/// Checks entries, the blocks among them together. One result for each, in order.
+fn check(trust: &TrustRoot, entries: &[Numbered<Entry>]) -> Vec<Result<Checked, ChainError>> {
+    let blocks: Vec<_> = entries
+        .iter()
+        .filter_map(|(entry, _)| match entry {
+            Entry::Block(stored) => Some((&stored.block, &stored.results[..])),
+            Entry::Certificate(_) => None,
+        })
+        .collect();
+    let mut contents = check_contents(trust, &blocks).into_iter();
+    let of = |entry: &Entry| match entry {
+        Entry::Block(_) => contents.next().expect("one for each block").map(Box::new).map(Checked::Block),
+        Entry::Certificate(certificate) => check_certificate(trust, certificate).map(Checked::Certificate),
+    };
+    entries.iter().map(|(entry, _)| entry).map(of).collect()
 }
 
 struct Verification<'t> {
@@ -328,9 +338,13 @@ fn work(
     entries: &Receiver<Numbered<Entry>>,
     checked: &SyncSender<Numbered<Result<Checked, ChainError>>>,
 ) {
-    for (entry, read) in entries {
-        if checked.send((check(trust, entry), read)).is_err() {
-            return;
+    while let Ok(first) = entries.recv() {
+        let mut together = vec![first];
+        together.extend(entries.try_iter().take(TOGETHER - 1));
+        for (result, (_, read)) in check(trust, &together).into_iter().zip(&together) {
+            if checked.send((result, *read)).is_err() {
+                return;
+            }
         }
     }
 }

@@ -76,7 +76,8 @@ fn null_after(parent: &Header) -> Block {
 }
 
 fn contents(block: &Block, results: &[TransactionResult]) -> Result<CheckedContents, Fault> {
-    check_contents(&trust(), block, results).map_err(|error| error.fault)
+    let mut checked = check_contents(&trust(), &[(block, results)]);
+    checked.pop().expect("one for one").map_err(|error| error.fault)
 }
 
 #[test]
@@ -215,4 +216,24 @@ fn a_certificate_must_be_of_the_block_and_signed_by_a_quorum() {
     let mut chain = Chain::new(&genesis);
     chain.certify(of_other).expect("its block is still to come");
     assert_eq!(chain.link(&first), expected);
+}
+
+/// Signatures are checked together, and the blame is not shared.
+#[test]
+fn of_many_blocks_the_bad_ones_are_named() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let good = |number| block_after(&genesis, 5, vec![transaction(&trust, number)], &[COMMITTED]);
+    let forged = SignedTransaction { signature: Signature([0; 64]), ..transaction(&trust, 9) };
+    let forged = block_after(&genesis, 5, vec![transaction(&trust, 1), forged], &[COMMITTED, COMMITTED]);
+    let mut changed = good(2);
+    changed.header.results_root.0[0] ^= 1;
+    let blocks = [good(0), forged, changed, good(3), null_after(&genesis)];
+    let results = [&[COMMITTED][..], &[COMMITTED, COMMITTED], &[COMMITTED], &[COMMITTED], &[]];
+    let together: Vec<_> = blocks.iter().zip(results).collect();
+    let faults: Vec<_> = check_contents(&trust, &together)
+        .into_iter()
+        .map(|checked| checked.err().map(|error| error.fault))
+        .collect();
+    assert_eq!(faults, [None, Some(Fault::Signature(1)), Some(Fault::ResultsRoot), None, None]);
 }
