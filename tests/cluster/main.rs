@@ -12,3 +12,4 @@ mod lifecycle;
 mod load;
 mod rates;
 mod recording;
+mod scrape;

@@ -2,36 +2,12 @@
 
 use crate::harness::{Net, Place, all_equal, until};
 use crate::load::Load;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use crate::scrape;
 use std::path::Path;
 use std::time::Duration;
 
-/// One number of each replica, summed, from its `/metrics` as a scraper gets them.
 fn total(net: &Net<'_>, name: &str) -> f64 {
-    scrapes(net).map(|metrics| value(&metrics, name)).sum()
-}
-
-/// `/metrics` of each replica in turn.
-fn scrapes(net: &Net<'_>) -> impl Iterator<Item = String> {
-    let testnet = std::fs::read_to_string(net.dir().join("testnet.toml")).unwrap();
-    let testnet: toml::Table = testnet.parse().unwrap();
-    let nodes = testnet["node"].as_array().unwrap().clone();
-    nodes.into_iter().map(|node| scrape(node["api"].as_str().unwrap()))
-}
-
-fn scrape(address: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-    text
-}
-
-fn value(text: &str, name: &str) -> f64 {
-    let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).split_whitespace().nth(1).unwrap().parse().unwrap()
+    scrape::total(&net.dir(), name, "")
 }
 
 /// The mean of a histogram over what came after `before` (its sum and count then).
@@ -60,6 +36,23 @@ fn sixty_idle_seconds_make_no_block() {
 }
 
 #[test]
+fn what_one_replica_sends_another_receives() {
+    let place = Place::new(36);
+    let net = place.testnet(&[]);
+    net.json(&["kv", "put", "a", "b"]);
+    until("all have executed it", || all_equal(&net));
+    let of =
+        |name: &str, direction: &str| scrape::total(&net.dir(), name, &format!("direction=\"{direction}\""));
+    for (name, least) in [("quorate_peer_messages_total", 50.0), ("quorate_peer_bytes_total", 5_000.0)] {
+        let received = of(name, "received");
+        let sent = of(name, "sent");
+        assert!(received >= least && received <= sent, "{name}: {received} received of {sent}");
+        until("what was sent is received", || of(name, "received") >= sent);
+    }
+    assert_eq!(total(&net, "quorate_peer_unsent_messages_total"), 0.0);
+}
+
+#[test]
 fn batches_grow_under_256_clients() {
     let place = Place::new(22);
     let net = place.testnet(&[]);
@@ -85,7 +78,7 @@ fn batches_grow_under_256_clients() {
 fn alerts_name_metrics_that_exist() {
     let place = Place::new(27);
     let net = place.testnet(&[]);
-    let metrics = scrapes(&net).next().unwrap();
+    let metrics = scrape::scrapes(&net.dir()).next().unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/alerts.yml");
     let alerts = std::fs::read_to_string(path).unwrap();
     let mut checked = 0;

@@ -137,7 +137,9 @@ async fn read(shared: &Shared, peer: ReplicaId, mut receive: RecvStream) -> Stri
         if let Err(error) = receive.read_exact(&mut frame).await {
             return error.to_string();
         }
-        shared.peers[peer.index()].bytes_in.fetch_add(length as u64 + 4, Ordering::Relaxed);
+        let counts = &shared.peers[peer.index()];
+        counts.frames_in.fetch_add(1, Ordering::Relaxed);
+        counts.bytes_in.fetch_add(length as u64 + 4, Ordering::Relaxed);
         // Waiting here is the back-pressure: the peer's flow-control window fills.
         let event = Event::Frame { peer, stream, bytes: Bytes::from(frame) };
         if shared.events.send(event).await.is_err() {

@@ -81,16 +81,19 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerStats {
     pub connected: bool,
+    pub frames_in: u64,
     pub bytes_in: u64,
+    pub frames_out: u64,
     pub bytes_out: u64,
     pub frames_waiting: usize,
+    /// Because too many waited already.
     pub frames_dropped: u64,
-    pub rtt: Duration,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
     pub(crate) queues: [SendQueue; 3],
+    pub(crate) frames_in: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     connection: Mutex<(u64, Option<Connection>)>,
@@ -205,17 +208,19 @@ impl Network {
     /// What was measured of a peer.
     pub fn stats(&self, peer: ReplicaId) -> PeerStats {
         let Some(held) = self.shared.peers.get(peer.index()) else { return PeerStats::default() };
-        let current = self.shared.connection(peer);
-        let counts = held.queues.iter().map(SendQueue::counts);
-        let (waiting, dropped) = counts.fold((0, 0), |(waiting, dropped), (w, d)| (waiting + w, dropped + d));
-        PeerStats {
-            connected: current.1.is_some(),
+        let mut stats = PeerStats {
+            connected: self.shared.connection(peer).1.is_some(),
+            frames_in: held.frames_in.load(Ordering::Relaxed),
             bytes_in: held.bytes_in.load(Ordering::Relaxed),
             bytes_out: held.bytes_out.load(Ordering::Relaxed),
-            frames_waiting: waiting,
-            frames_dropped: dropped,
-            rtt: current.1.as_ref().map(Connection::rtt).unwrap_or_default(),
+            ..PeerStats::default()
+        };
+        for (waiting, taken, dropped) in held.queues.iter().map(SendQueue::counts) {
+            stats.frames_waiting += waiting;
+            stats.frames_out += taken;
+            stats.frames_dropped += dropped;
         }
+        stats
     }
 
     /// Closes every connection and stops listening.

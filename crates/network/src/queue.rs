@@ -15,6 +15,7 @@ const GATHER: usize = 64 * 1024;
 struct Waiting {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    taken: u64,
     dropped: u64,
     open: bool,
 }
@@ -85,10 +86,10 @@ impl SendQueue {
         }
     }
 
-    /// Frames waiting and dropped so far.
-    pub(crate) fn counts(&self) -> (usize, u64) {
+    /// Frames waiting, and those written and dropped so far.
+    pub(crate) fn counts(&self) -> (usize, u64, u64) {
         let waiting = self.lock();
-        (waiting.frames.len(), waiting.dropped)
+        (waiting.frames.len(), waiting.taken, waiting.dropped)
     }
 }
 
@@ -96,6 +97,7 @@ fn take(waiting: &mut Waiting) -> Vec<u8> {
     let mut gathered = Vec::new();
     while let Some(frame) = waiting.frames.pop_front() {
         waiting.bytes -= frame.len();
+        waiting.taken += 1;
         let length = u32::try_from(frame.len()).expect("frames are capped far below 4 GiB");
         gathered.extend_from_slice(&length.to_be_bytes());
         gathered.extend_from_slice(&frame);

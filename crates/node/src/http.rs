@@ -5,6 +5,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use quorate_network::Network;
 use quorate_pbft::Phase;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +13,19 @@ use std::time::Duration;
 /// A core thread that has not gone round for this long is stuck.
 const STUCK: Duration = Duration::from_secs(5);
 
-pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>) -> Router {
+pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>, network: Network) -> Router {
     let (metrics, live, ready) = (shared.clone(), shared.clone(), shared.clone());
     router
-        .route("/metrics", get(move || async move { show_metrics(&metrics) }))
+        .route("/metrics", get(move || async move { show_metrics(&metrics, &network) }))
         .route("/livez", get(move || async move { livez(&live) }))
         .route("/readyz", get(move || async move { readyz(&ready) }))
 }
 
-fn show_metrics(shared: &Shared) -> impl IntoResponse + use<> {
+fn show_metrics(shared: &Shared, network: &Network) -> impl IntoResponse + use<> {
     let published = shared.published();
     for (peer, member) in shared.trust.members().iter().filter(|(peer, _)| *peer != published.status.me) {
         let rtt = published.rtts.get(&peer).copied();
-        shared.metrics.peer(&member.name, rtt.is_some(), rtt);
+        shared.metrics.peer(&member.name, &network.stats(peer), rtt);
     }
     let content = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content)], shared.metrics.encode())

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use quorate_network::PeerStats;
 use quorate_pbft::{Phase, ReplicaStatus};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -29,6 +30,12 @@ struct StateLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PeerLabel {
     peer: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TrafficLabel {
+    peer: String,
+    direction: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -71,6 +78,10 @@ pub struct Metrics {
     log_flush_records: Histogram,
     peer_connected: Family<PeerLabel, Gauge>,
     peer_rtt: Family<PeerLabel, Seconds>,
+    peer_messages: Family<TrafficLabel, Counter>,
+    peer_bytes: Family<TrafficLabel, Counter>,
+    peer_send_queue: Family<PeerLabel, Gauge>,
+    peer_unsent: Family<PeerLabel, Counter>,
     bad_messages: Family<PeerLabel, Counter>,
     dropped_messages: Family<PeerLabel, Counter>,
     streams: Gauge,
@@ -190,6 +201,14 @@ impl Metrics {
             ),
             peer_connected: family!(r, "peer_connected", "1 if the peer is connected"),
             peer_rtt: family!(r, "peer_rtt_seconds", "round trip to the peer"),
+            peer_messages: family!(r, "peer_messages", "messages to and from the peer"),
+            peer_bytes: family!(r, "peer_bytes", "bytes of messages to and from the peer"),
+            peer_send_queue: family!(r, "peer_send_queue", "messages that wait to be sent to the peer"),
+            peer_unsent: family!(
+                r,
+                "peer_unsent_messages",
+                "messages dropped because too many waited to be sent to the peer"
+            ),
             bad_messages: family!(r, "peer_bad_messages", "messages that did not verify, by connection"),
             dropped_messages: family!(
                 r,
@@ -270,11 +289,21 @@ impl Metrics {
         self.dropped_messages.get_or_create(&PeerLabel { peer: peer.to_owned() }).inc();
     }
 
-    pub fn peer(&self, peer: &str, connected: bool, rtt: Option<Duration>) {
+    pub fn peer(&self, peer: &str, stats: &PeerStats, rtt: Option<Duration>) {
         let label = PeerLabel { peer: peer.to_owned() };
-        self.peer_connected.get_or_create(&label).set(i64::from(connected));
+        self.peer_connected.get_or_create(&label).set(i64::from(rtt.is_some()));
         if let Some(rtt) = rtt {
             self.peer_rtt.get_or_create(&label).set(rtt.as_secs_f64());
+        }
+        let waiting = i64::try_from(stats.frames_waiting).unwrap_or(i64::MAX);
+        self.peer_send_queue.get_or_create(&label).set(waiting);
+        raise(&self.peer_unsent.get_or_create(&label), stats.frames_dropped);
+        let directions =
+            [("sent", stats.frames_out, stats.bytes_out), ("received", stats.frames_in, stats.bytes_in)];
+        for (direction, frames, bytes) in directions {
+            let label = TrafficLabel { peer: peer.to_owned(), direction };
+            raise(&self.peer_messages.get_or_create(&label), frames);
+            raise(&self.peer_bytes.get_or_create(&label), bytes);
         }
     }
 
@@ -311,6 +340,11 @@ impl Metrics {
         set(&self.custody, status.custody as u64);
         set(&self.custody_bytes, status.custody_bytes as u64);
     }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn raise(counter: &Counter, counted: u64) {
+    counter.inc_by(counted.saturating_sub(counter.get()));
 }
 
 /// A count as a histogram's number: exact below 2^53.

@@ -322,7 +322,8 @@ async fn start(
     let shared = service.shared.clone();
     let limit = quorate_api::MAX_MESSAGE_BYTES;
     let ledger = LedgerServer::new(service).max_decoding_message_size(limit).max_encoding_message_size(limit);
-    let app = http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared);
+    let app =
+        http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared, network.clone());
     tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
     Ok((RunningNode { api, peer, core, network, threads }, (listener, app)))
 }

@@ -1,25 +1,15 @@
 //! How long a ledger pauses when its primary is killed.
 
 use crate::net::Net;
-use crate::processes::kill_at_once;
+use crate::processes::{Running, kill_at_once};
 use quorate_client::{Client, Outcome, Session};
 use quorate_crypto::Ed25519Signer;
 use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// Longer than any run.
 const LOAD: &str = "24h";
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The load beside it, which dies with this.
-struct Load(Child);
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let _ = self.0.kill().and_then(|()| self.0.wait());
-    }
-}
 
 /// Kills the primary `kills` times under the load of `clients`.
 ///
@@ -32,7 +22,7 @@ pub(crate) fn run(program: &Path, kills: usize, clients: u32) -> Result<String, 
     let runtime = runtime.map_err(|why| why.to_string())?;
     let probe = runtime.block_on(probe(net.place.path()))?;
     let load =
-        net.spawn(&["tx", "bench", "-c", &clients.to_string(), "--keys", "16", "-d", LOAD]).map(Load)?;
+        net.spawn(&["tx", "bench", "-c", &clients.to_string(), "--keys", "16", "-d", LOAD]).map(Running)?;
     let mut pauses = Vec::new();
     for round in 1..=kills {
         runtime.block_on(put(&probe))?;

@@ -10,6 +10,8 @@ mod net;
 mod plot;
 mod processes;
 mod scale;
+#[path = "../../cluster/scrape.rs"]
+mod scrape;
 mod soak;
 mod standard;
 mod table;
@@ -127,7 +129,7 @@ fn measure(options: &Options) -> Result<(), String> {
             ("standard", standard::run(&program(options)?, runs, svg.as_deref())?)
         }
         What::Attack { runs } => ("attack", attack::run(&program(options)?, runs)?),
-        What::Scale => ("scale", scale::run()),
+        What::Scale => ("scale", scale::run(&program(options)?)?),
         What::Failover { kills, clients } => {
             ("failover", failover::run(&program(options)?, *kills, *clients)?)
         }

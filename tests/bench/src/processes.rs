@@ -4,9 +4,19 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::hint::black_box;
 use std::path::Path;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+
+/// A process that ends with this.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
 
 /// CPU time that a process took, in user and in kernel mode.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, String> {

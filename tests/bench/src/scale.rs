@@ -1,10 +1,14 @@
-//! What n costs: the real protocol in the simulator, with a cost for each step.
+//! What n costs: the real protocol in the simulator, with a cost for each step, held against real replicas.
 
+use crate::net::Net;
+use crate::processes::{Running, cpu_seconds};
+use crate::scrape;
 use quorate_simulator::cluster::Network;
 use quorate_simulator::{Answer, Cluster, Costs, LinkFaults, Meter, Setup};
 use quorate_types::{Operation, Operations, Parameters, ReplicaId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// Members of the clusters that are looked at.
@@ -55,8 +59,119 @@ struct Predicted {
     backup: f64,
 }
 
-/// One row for each size and place.
-pub(crate) fn run() -> String {
+/// What real replicas cost under the load of so many clients, beside the model in a cluster of its own with about as many
+/// transactions in a block.
+struct Beside {
+    n: u16,
+    real: Measured,
+    model: Measured,
+}
+
+/// CPU in microseconds for each transaction.
+struct Measured {
+    per_block: f64,
+    messages: f64,
+    primary: f64,
+    backup: f64,
+}
+
+/// Real clusters that the model is held against: four and seven replicas on this machine.
+///
+/// # Errors
+/// If a command fails.
+fn beside(program: &Path) -> Result<Vec<Beside>, String> {
+    const CLIENTS: u32 = 256;
+    let mut found = Vec::new();
+    for n in [4, 7] {
+        let real = real(program, n, CLIENTS)?;
+        let predicted = [16, 32, 64, 128, 256, 512]
+            .map(|clients| Run::new(n, &PLACES[0], clients, BATCH).predict(Duration::from_secs(2)));
+        let distance = |one: &Predicted| (one.per_block - real.per_block).abs();
+        let nearest = predicted.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        let nearest = nearest.ok_or("nothing was predicted")?;
+        let Predicted { per_block, messages, primary, backup, .. } = nearest;
+        found.push(Beside { n, real, model: Measured { per_block, messages, primary, backup } });
+    }
+    Ok(found)
+}
+
+/// Seconds of load before real replicas are looked at, and between the two looks.
+const BEFORE: Duration = Duration::from_secs(3);
+const BETWEEN: Duration = Duration::from_secs(8);
+
+fn real(program: &Path, n: u16, clients: u32) -> Result<Measured, String> {
+    let net = Net::new(program, n)?;
+    net.run(&["testnet", "up", ".", "--detach"])?;
+    let pids: Vec<u32> = net.pids()?.into_iter().flatten().collect();
+    let primary = net.primary()?;
+    let load = net.spawn(&["tx", "bench", "-c", &clients.to_string(), "--keys", "16", "-d", "1h"]);
+    let load = load.map(Running)?;
+    std::thread::sleep(BEFORE);
+    let before = look(&net, &pids)?;
+    std::thread::sleep(BETWEEN);
+    let after = look(&net, &pids)?;
+    drop(load);
+    if net.primary()? != primary {
+        return Err("the view changed without a fault".to_owned());
+    }
+    let members = f64::from(n);
+    let transactions = (after.transactions - before.transactions) / members;
+    let blocks = (after.blocks - before.blocks) / members;
+    let cpu: Vec<f64> = after.cpu.iter().zip(&before.cpu).map(|(after, before)| after - before).collect();
+    let each = |seconds: f64| seconds * 1e6 / transactions;
+    Ok(Measured {
+        per_block: transactions / blocks,
+        messages: (after.messages - before.messages) / blocks,
+        primary: each(cpu[primary]),
+        backup: each((cpu.iter().sum::<f64>() - cpu[primary]) / (members - 1.0)),
+    })
+}
+
+/// Sums of all members, and the CPU of each.
+struct Look {
+    transactions: f64,
+    blocks: f64,
+    messages: f64,
+    cpu: Vec<f64>,
+}
+
+fn look(net: &Net<'_>, pids: &[u32]) -> Result<Look, String> {
+    let total = |name: &str, label: &str| scrape::total(net.place.path(), name, label);
+    Ok(Look {
+        transactions: total("quorate_tx_total", ""),
+        blocks: total("quorate_blocks_total", ""),
+        messages: total("quorate_peer_messages_total", "direction=\"sent\""),
+        cpu: pids.iter().map(|pid| cpu_seconds(*pid)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn beside_text(found: &[Beside]) -> String {
+    let mut text = String::from(
+        "\n| members | | transactions in a block | messages for a block | CPU of the primary for a transaction, µs | of a backup, µs |\n|---|---|---|---|---|---|\n",
+    );
+    for Beside { n, real, model } in found {
+        for (what, measured) in [("real, on this machine", real), ("model", model)] {
+            let Measured { per_block, messages, primary, backup } = measured;
+            let _ = writeln!(
+                text,
+                "| {n} | {what} | {per_block:.0} | {messages:.0} | {primary:.1} | {backup:.1} |"
+            );
+        }
+    }
+    text
+}
+
+/// The model held against real replicas, and one row for each size and place.
+///
+/// # Errors
+/// If a command of a testnet fails.
+pub(crate) fn run(program: &Path) -> Result<String, String> {
+    let beside = beside_text(&beside(program)?);
+    eprint!("{beside}");
+    Ok(predictions() + &beside)
+}
+
+fn predictions() -> String {
     let mut text = String::from(
         "| members | where | tx/s | p50, ms | transactions in a block | messages for a block | CPU of the primary for a transaction, µs | of a backup, µs |\n|---|---|---|---|---|---|---|---|\n",
     );
