@@ -27,6 +27,7 @@ mod timers;
 mod turnaround;
 mod verdict;
 mod view_change;
+mod why;
 
 pub use config::{Config, Tuning};
 pub use input::{Execution, Input, Recovered};
@@ -34,6 +35,7 @@ pub use outbox::{Effect, Log, Outbox, Released, Report, ViewChangeReason, releas
 pub use replica::Replica;
 pub use status::{Phase, ReplicaStatus};
 pub use verdict::{Evidence, Ignored, Verdict};
+pub use why::{SlotStep, SlotWait, ViewChangeWait, WaitTimer, Waits};
 
 #[cfg(test)]
 mod testing;

@@ -31,6 +31,11 @@ impl Greeting {
         Self { nonce, complete: false, replies: BTreeSet::new(), first_start: false }
     }
 
+    /// Members that answered.
+    pub(crate) fn answered(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.replies.iter().copied()
+    }
+
     pub(crate) fn hello(&self) -> Hello {
         Hello { nonce: self.nonce }
     }

@@ -11,7 +11,7 @@ use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, Digest, Fetch, Message, Monotonic, NewView, Notice, Now, Proposal, ReplicaId, Seq, Signature,
-    SignedStatement, SlotStatus, Statement, StatementKind, Status, View, limits,
+    SignedStatement, SlotStatus, Statement, StatementKind, Status, Suspicion, View, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -62,6 +62,12 @@ impl Peers {
     }
 
     /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
+    /// Peers in this view that suspect its primary.
+    pub(crate) fn suspicions(&self, view: View) -> impl Iterator<Item = (ReplicaId, Suspicion)> + '_ {
+        let of_view = self.status.iter().filter(move |(_, status)| status.view == view);
+        of_view.filter_map(|(peer, status)| Some((*peer, status.suspicion?)))
+    }
+
     pub(crate) fn suspects(&self, peer: ReplicaId, view: View) -> bool {
         self.status.get(&peer).is_some_and(|status| status.view == view && status.suspicion.is_some())
     }

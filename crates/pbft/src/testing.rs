@@ -386,6 +386,11 @@ impl Cluster {
         self.nodes[usize::from(member)].status().executed.get()
     }
 
+    pub(crate) fn waits(&self, member: u16) -> crate::Waits {
+        let node = &self.nodes[usize::from(member)];
+        node.replica.as_ref().expect("it runs").waits(self.now.monotonic)
+    }
+
     pub(crate) fn status(&self, member: u16) -> crate::ReplicaStatus {
         self.nodes[usize::from(member)].status()
     }

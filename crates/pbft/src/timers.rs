@@ -64,6 +64,10 @@ impl Timers {
         self.deadlines[timer as usize].is_some()
     }
 
+    pub(crate) fn at(&self, timer: Timer) -> Option<Monotonic> {
+        self.deadlines[timer as usize]
+    }
+
     pub(crate) fn next(&self) -> Option<Monotonic> {
         self.deadlines.iter().flatten().min().copied()
     }
