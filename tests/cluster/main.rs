@@ -13,3 +13,4 @@ mod load;
 mod rates;
 mod recording;
 mod scrape;
+mod why;

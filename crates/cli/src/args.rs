@@ -106,6 +106,11 @@ pub(crate) enum Command {
     /// Whether the ledger can commit, and where every replica stands
     #[command(after_help = "Exit codes: 0 normal, 10 works but tolerates no further fault, 7 no quorum")]
     Status,
+    /// Why nothing commits, or what is not as it should be: which replica, in which phase, and what to do
+    #[command(
+        after_help = "Exit codes: 0 nothing is wrong, 10 works but something is, 7 nothing commits or could"
+    )]
+    Why,
     /// What an error code means and what to do
     Explain {
         /// A code such as Q0412, or `list`

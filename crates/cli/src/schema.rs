@@ -141,6 +141,18 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         &[],
     ),
     (
+        "why",
+        &[
+            ("ledger", "hash"),
+            ("commits", "string"),
+            ("verdict", "string"),
+            ("present", "integer"),
+            ("arithmetic", "string"),
+            ("findings", "objects"),
+        ],
+        &[],
+    ),
+    (
         "testnet.new",
         &[
             ("dir", "string"),

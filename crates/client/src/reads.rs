@@ -2,12 +2,14 @@
 
 use crate::client::Client;
 use crate::error::ClientError;
+use quorate_api::v1::ledger_client::LedgerClient;
 use quorate_api::{certificate_from, header_from, transaction_from, v1};
 use quorate_crypto::{MerkleTree, header_hash, transaction_id};
 use quorate_types::{
     BlockCertificate, Header, ReplicaId, SignedTransaction, TransactionId, TransactionResult,
 };
 use std::time::Duration;
+use tonic::transport::Channel;
 
 /// How long one node has for a read before another is asked.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,12 +54,23 @@ impl Client {
 
     /// Where every gateway stands, by its own account.
     pub async fn status(&self) -> Vec<(String, Result<v1::Status, String>)> {
-        let asked = self.gateways.iter().map(|gateway| async {
+        self.ask_all(async |mut api| api.get_status(v1::GetStatusRequest {}).await).await
+    }
+
+    /// What every gateway waits for, by its own account.
+    pub async fn waits(&self) -> Vec<(String, Result<v1::Waits, String>)> {
+        self.ask_all(async |mut api| api.get_waits(v1::GetWaitsRequest {}).await).await
+    }
+
+    /// Asks every gateway at once. The answers are in the order of the gateways.
+    async fn ask_all<T>(
+        &self,
+        ask: impl AsyncFn(LedgerClient<Channel>) -> Result<tonic::Response<T>, tonic::Status>,
+    ) -> Vec<(String, Result<T, String>)> {
+        let asked = self.gateways.iter().map(async |gateway| {
             let patience = Duration::from_secs(2);
-            let answer =
-                tokio::time::timeout(patience, gateway.api().get_status(v1::GetStatusRequest {})).await;
-            let answer = match answer {
-                Ok(Ok(status)) => Ok(status.into_inner()),
+            let answer = match tokio::time::timeout(patience, ask(gateway.api())).await {
+                Ok(Ok(answer)) => Ok(answer.into_inner()),
                 Ok(Err(status)) => Err(status.message().to_owned()),
                 Err(_) => Err(format!("no answer within {patience:?}")),
             };

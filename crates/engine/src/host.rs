@@ -7,7 +7,7 @@ use crate::recent::{Consumed, Outcome, Recent};
 use quorate_crypto::{CheckedMessage, HashedTransaction, Signer, Verified};
 use quorate_ledger::{AdmissionControl, ExecutedBlock};
 use quorate_pbft::{
-    Config, Execution, Ignored, Input, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict,
+    Config, Execution, Ignored, Input, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict, Waits,
 };
 use quorate_types::probes::hit;
 use quorate_types::{
@@ -356,6 +356,16 @@ impl<S: Signer> Host<S> {
     /// Every collection that peers can make grow, with its size and its declared bound (INV-M1).
     pub fn sizes(&self) -> impl Iterator<Item = (&'static str, usize, usize)> + use<S> {
         self.replica.sizes()
+    }
+
+    /// What the replica waits for.
+    pub fn waits(&self, now: Now) -> Waits {
+        self.replica.waits(now.monotonic)
+    }
+
+    /// Whether a peer is connected, and for how long nothing has come from it.
+    pub fn link(&self, peer: ReplicaId, now: Now) -> (bool, Option<Duration>) {
+        self.links.state(peer, now.monotonic)
     }
 
     pub fn status(&self) -> ReplicaStatus {

@@ -59,6 +59,15 @@ impl Links {
         self.peers.values().filter(|link| link.connected).count()
     }
 
+    /// Whether a peer is connected, and for how long nothing has come from it.
+    pub(crate) fn state(&self, peer: ReplicaId, now: Monotonic) -> (bool, Option<Duration>) {
+        let link = self.peers.get(&peer);
+        (
+            link.is_some_and(|link| link.connected),
+            link.and_then(|link| link.heard).map(|heard| now.since(heard)),
+        )
+    }
+
     pub(crate) fn rtt(&self, peer: ReplicaId) -> Option<Duration> {
         self.peers.get(&peer).filter(|link| link.connected).and_then(|link| link.smoothed)
     }

@@ -21,7 +21,7 @@ use quorate_types::{
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -514,6 +514,14 @@ impl Ledger for Service {
         _request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::Status>, Status> {
         Ok(Response::new(self.status(&self.shared.published())))
+    }
+
+    async fn get_waits(&self, _request: Request<v1::GetWaitsRequest>) -> Result<Response<v1::Waits>, Status> {
+        let (asked, answer) = oneshot::channel();
+        post(&self.core, CoreInput::Explain(asked));
+        let explanation = answer.await.map_err(|_| Status::unavailable("this node stops"))?;
+        let status = self.status(&self.shared.published());
+        Ok(Response::new(crate::explain::answer(status, explanation)))
     }
 
     async fn get_genesis(

@@ -6,9 +6,10 @@ use crate::verify::Checked;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use quorate_crypto::{HashedTransaction, Signer, Verified};
 use quorate_engine::{Answer, Event, Host, Refusal, Turn, dispatch};
-use quorate_pbft::Outbox;
+use quorate_pbft::{Outbox, Waits};
 use quorate_types::{ErrorCode, Monotonic, Now, ReplicaId, Wall};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Inputs taken in one round before the replica's position is published again.
 const ROUND: usize = 256;
@@ -16,8 +17,18 @@ const ROUND: usize = 256;
 pub(crate) enum CoreInput {
     Checked(Vec<Checked>),
     Event(Event),
+    /// Somebody asks what the replica waits for.
+    Explain(oneshot::Sender<Explanation>),
     /// Finish: the last turn is handed over, then the log thread is let go.
     Stop,
+}
+
+/// What the core thread tells of its waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Explanation {
+    pub(crate) waits: Waits,
+    /// Of every other member: whether it is connected, and for how long nothing has come from it.
+    pub(crate) links: Vec<(ReplicaId, bool, Option<Duration>)>,
 }
 
 /// The two clocks of the process.
@@ -81,6 +92,10 @@ impl<S: Signer> CoreThread<S> {
                     }
                 }
                 CoreInput::Event(event) => self.event(event),
+                CoreInput::Explain(to) => {
+                    // Who asked may be gone.
+                    let _ = to.send(self.explain());
+                }
                 CoreInput::Stop => return true,
             }
         }
@@ -109,6 +124,17 @@ impl<S: Signer> CoreThread<S> {
                 self.outward.shared.waiters.answer(token, answer);
             }
         }
+    }
+
+    fn explain(&self) -> Explanation {
+        let now = self.clocks.now();
+        let members = self.outward.shared.trust.members();
+        let others = ReplicaId::all(members.count()).filter(|peer| *peer != self.outward.shared.me);
+        let link = |peer| {
+            let (connected, heard) = self.host.link(peer, now);
+            (peer, connected, heard)
+        };
+        Explanation { waits: self.host.waits(now), links: others.map(link).collect() }
     }
 
     fn event(&mut self, event: Event) {

@@ -8,6 +8,7 @@ mod checkpoints;
 pub mod config;
 mod core_thread;
 mod execution;
+mod explain;
 mod fair_queue;
 mod faults;
 mod http;

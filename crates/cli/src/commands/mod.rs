@@ -16,4 +16,5 @@ pub(crate) mod tools;
 pub(crate) mod topic;
 pub(crate) mod tx;
 pub(crate) mod verify;
+pub(crate) mod why;
 pub(crate) mod written;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// The ledger works, but tolerates no further fault.
 pub(crate) const DEGRADED: u8 = 10;
-const NO_QUORUM: u8 = 7;
+pub(crate) const NO_QUORUM: u8 = 7;
 
 /// Prints where every gateway stands. The exit code tells scripts: 0 normal, 10 degraded, 7 no quorum.
 pub(crate) async fn run(context: &Context) -> Outcome<u8> {

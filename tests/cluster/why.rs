@@ -1,0 +1,131 @@
+//! `quorate why` of testnets to which something was done.
+
+use crate::harness::{Net, Place, all_equal, until};
+use serde_json::Value;
+use std::process::{Child, Stdio};
+
+/// The exit code and the document.
+fn why(net: &Net<'_>) -> (i32, Value) {
+    let output = net.run(&["-o", "json", "-q", "why"]);
+    (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+/// Waits until these replicas are found in these phases, and nothing else; returns the document.
+fn until_found(net: &Net<'_>, expected: &[(&str, &str)]) -> (i32, Value) {
+    until(&format!("{expected:?} is found"), || found(&why(net).1) == expected);
+    why(net)
+}
+
+fn found(document: &Value) -> Vec<(&str, &str)> {
+    let findings = document["findings"].as_array().map_or(&[][..], Vec::as_slice);
+    findings
+        .iter()
+        .map(|one| (one["replica"].as_str().unwrap_or(""), one["phase"].as_str().unwrap()))
+        .collect()
+}
+
+/// A put that waits until it is killed.
+struct Waiting(Child);
+
+impl Waiting {
+    fn put(net: &Net<'_>) -> Self {
+        let mut command = net.command(&["--timeout", "10m", "kv", "put", "waits", "1"]);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[test]
+fn what_is_down_is_named_and_what_it_holds_up() {
+    let place = Place::new(37);
+    let net = place.testnet(&[]);
+    net.json(&["kv", "put", "a", "b"]);
+    until("all have executed it", || all_equal(&net));
+    let (exit, document) = why(&net);
+    assert_eq!((exit, document["commits"].as_str()), (0, Some("idle")), "{document}");
+
+    net.succeed(&["testnet", "kill", "2"]);
+    let (exit, document) = until_found(&net, &[("node2", "down")]);
+    assert_eq!((exit, document["present"].as_u64()), (10, Some(3)), "{document}");
+    assert!(document["findings"][0]["action"].as_str().unwrap().contains("quorate testnet start 2"));
+
+    net.succeed(&["testnet", "kill", "3"]);
+    let put = Waiting::put(&net);
+    // Whether the view still stands or two suspect its primary in vain, both are named, and what waits.
+    let blocked = || {
+        let (exit, document) = why(&net);
+        let found = found(&document);
+        exit == 7
+            && document["commits"] == "blocked"
+            && found[..2] == [("node2", "down"), ("node3", "down")]
+            && found[2..]
+                .iter()
+                .any(|(_, phase)| ["pre-prepare", "prepare", "commit", "view-change"].contains(phase))
+    };
+    until("both are named, and what waits for them", blocked);
+    net.succeed(&["testnet", "start", "3"]);
+    until_found(&net, &[("node2", "down")]);
+    drop(put);
+}
+
+#[test]
+fn a_frozen_replica_and_one_that_may_not_vote_yet_are_named() {
+    let place = Place::new(38);
+    let net = place.testnet(&[]);
+    net.json(&["kv", "put", "a", "b"]);
+    net.succeed(&["testnet", "pause", "1"]);
+    until_found(&net, &[("node1", "down")]);
+    net.succeed(&["testnet", "kill", "2"]);
+    net.succeed(&["testnet", "kill", "3"]);
+    net.succeed(&["testnet", "start", "3"]);
+    // It hears one of the two that it needs.
+    until_found(&net, &[("node1", "down"), ("node2", "down"), ("node3", "starting")]);
+    let (_, document) = why(&net);
+    let cause = document["findings"][2]["cause"].as_str().unwrap();
+    assert!(cause.contains("node0 did, node1 and node2 did not"), "{cause}");
+    net.succeed(&["testnet", "resume", "1"]);
+    net.succeed(&["testnet", "start", "2"]);
+    until_found(&net, &[]);
+}
+
+/// An old copy of its data: it would contradict what it said since, and does not vote.
+#[test]
+fn a_replica_that_forgot_its_votes_is_named() {
+    let place = Place::new(39);
+    let net = place.testnet(&[]);
+    net.json(&["kv", "put", "a", "1"]);
+    until("all have executed it", || all_equal(&net));
+    net.succeed(&["testnet", "kill", "1"]);
+    let (data, old) = (net.dir().join("node1/data"), net.dir().join("old"));
+    copy(&data, &old);
+    net.succeed(&["testnet", "start", "1"]);
+    until("it votes again", || net.run(&["-q", "status"]).status.success());
+    for number in 0..3 {
+        net.json(&["kv", "put", "a", &number.to_string()]);
+    }
+    until("all have executed it", || all_equal(&net));
+    net.succeed(&["testnet", "kill", "1"]);
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&old, &data);
+    net.succeed(&["testnet", "start", "1"]);
+    let (exit, document) = until_found(&net, &[("node1", "learner")]);
+    assert_eq!(exit, 10, "{document}");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
