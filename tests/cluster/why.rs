@@ -68,6 +68,9 @@ fn what_is_down_is_named_and_what_it_holds_up() {
                 .any(|(_, phase)| ["pre-prepare", "prepare", "commit", "view-change"].contains(phase))
     };
     until("both are named, and what waits for them", blocked);
+    let log = net.dir().join("node0/node.log");
+    let stalled = |line: &str| line.contains("stalled") && line.contains("node2, node3 none");
+    until("its log says whom it waits for", || std::fs::read_to_string(&log).unwrap().lines().any(stalled));
     net.succeed(&["testnet", "start", "3"]);
     until_found(&net, &[("node2", "down")]);
     drop(put);

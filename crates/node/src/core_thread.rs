@@ -2,6 +2,7 @@
 
 use crate::outward::Outward;
 use crate::shared::{Published, wall_millis};
+use crate::stall::{StallWatch, sentence};
 use crate::verify::Checked;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use quorate_crypto::{HashedTransaction, Signer, Verified};
@@ -60,6 +61,7 @@ impl<S: Signer> CoreThread<S> {
     /// Runs until told to stop.
     pub(crate) fn run(mut self, first: Turn) {
         self.hand_over(first);
+        let mut stall = StallWatch::new(Instant::now());
         loop {
             let now = self.clocks.now();
             let wait = self.host.next_deadline(now).since(now.monotonic).min(Duration::from_secs(1));
@@ -77,7 +79,26 @@ impl<S: Signer> CoreThread<S> {
                 self.event(Event::Deadline);
             }
             self.publish();
+            self.say_stall(&mut stall);
         }
+    }
+
+    /// Says why nothing is executed though requests wait.
+    fn say_stall(&self, watch: &mut StallWatch) {
+        let status = self.host.status();
+        let Some(stalled) = watch.look(status.executed, status.waiting, Instant::now()) else { return };
+        let members = self.outward.shared.trust.members();
+        let names: Vec<&str> = members.iter().map(|(_, member)| member.name.as_str()).collect();
+        let waits = self.host.waits(self.clocks.now());
+        let why = sentence(&waits, &names, status.me, status.primary);
+        let (seconds, requests) = (stalled.as_secs(), waits.requests);
+        tracing::warn!(
+            event = "stalled",
+            seconds,
+            requests,
+            why,
+            "nothing was executed for {seconds} s though requests wait: {why}"
+        );
     }
 
     /// One input and what else waits; requests of clients go in together. Returns whether to stop.

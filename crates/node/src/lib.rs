@@ -19,6 +19,7 @@ mod outward;
 pub mod recording;
 mod reports;
 mod shared;
+mod stall;
 mod start;
 mod stop;
 mod verify;
