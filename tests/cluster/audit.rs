@@ -67,6 +67,47 @@ fn a_stored_ledger_is_verified_with_nothing_but_the_genesis() {
 }
 
 #[test]
+fn where_two_ledgers_part_is_named() {
+    let place = Place::new(36);
+    let net = place.testnet(&[]);
+    net.json(&["tx", "bench", "-c", "16", "-d", "3s", "--warmup", "100ms"]);
+    until("all executed the same", || all_equal(&net));
+    place.succeed(&["testnet", "down", "net"]);
+    let same = net.json(&["verify", "compare", "node0", "node1"]);
+    assert_eq!(same["equal"], true, "{same}");
+    assert!(same["state"].as_str().unwrap().starts_with("equal after block "), "{same}");
+}
+
+/// The only replica of a ledger lives twice, from the same genesis: both lives are signed.
+#[test]
+fn a_ledger_that_was_signed_twice_is_named_as_such() {
+    let place = Place::new(40);
+    let net = place.testnet(&["-n", "1", "--allow-crash-only"]);
+    net.json(&["kv", "put", "a", "first"]);
+    place.succeed(&["testnet", "down", "net"]);
+    let (data, first) = (net.dir().join("node0/data"), net.dir().join("first"));
+    std::fs::rename(&data, &first).unwrap();
+    place.succeed(&["node", "init", "--dir", "net/node0"]);
+    net.up();
+    net.json(&["kv", "put", "a", "second"]);
+    place.succeed(&["testnet", "down", "net"]);
+    verify_alone(&net, "first");
+    verify_alone(&net, "node0");
+    let output = net.run(&["-o", "json", "-q", "verify", "compare", "first", "node0"]);
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
+    let document: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(document["what"], "first and node0 differ from block 1 on");
+    let why = document["why"].as_str().unwrap();
+    assert!(why.contains("transaction 0") && why.matches("signed by node0").count() == 2, "{why}");
+    assert!(document["fix"][0].as_str().unwrap().starts_with("both are signed"), "{document}");
+}
+
+fn verify_alone(net: &Net<'_>, node: &str) {
+    let document = net.json(&["verify", node]);
+    assert_eq!((document["valid"].as_bool(), document["signers"][0].as_str()), (Some(true), Some("node0")));
+}
+
+#[test]
 fn what_is_no_ledger_is_refused() {
     let place = Place::new(35);
     place.succeed(&["testnet", "new", "net", "--base-port", "0"]);

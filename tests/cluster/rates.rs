@@ -37,7 +37,7 @@ fn sixty_idle_seconds_make_no_block() {
 
 #[test]
 fn what_one_replica_sends_another_receives() {
-    let place = Place::new(36);
+    let place = Place::new(41);
     let net = place.testnet(&[]);
     net.json(&["kv", "put", "a", "b"]);
     until("all have executed it", || all_equal(&net));

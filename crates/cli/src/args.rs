@@ -441,15 +441,25 @@ pub(crate) enum Receipt {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Verify {
+    #[command(subcommand)]
+    pub(crate) what: Option<VerifyWhat>,
     /// A node's directory, its data directory, or a directory of block files; the node may be running
-    pub(crate) path: PathBuf,
+    #[arg(required = true)]
+    pub(crate) path: Option<PathBuf>,
     /// Execute every block again as well, and compare the state that it gives
     #[arg(long)]
     pub(crate) replay: bool,
     /// Threads that check; by default one for each core
     #[arg(short, long)]
     pub(crate) jobs: Option<u8>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum VerifyWhat {
+    /// Where two stored ledgers part: the first block, transaction and key that differ, and which of them the members signed
+    Compare { a: PathBuf, b: PathBuf },
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -126,6 +126,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         ],
         &[],
     ),
+    ("verify.compare", &[("equal", "boolean"), ("blocks", "integer"), ("state", "string")], &[]),
     ("schema.list", &[("names", "strings")], &[]),
     (
         "status",

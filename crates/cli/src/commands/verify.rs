@@ -1,6 +1,8 @@
 //! `quorate verify`: a replica's stored ledger against the genesis; needs the files, and neither a node nor a network.
 
-use crate::args::Verify as Command;
+mod compare;
+
+use crate::args::{Verify as Command, VerifyWhat};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
@@ -26,8 +28,14 @@ const AHEAD: usize = 64;
 const TOGETHER: usize = 32;
 
 pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
+    if let Some(VerifyWhat::Compare { a, b }) = &command.what {
+        return compare::run(context, a, b);
+    }
+    let Some(path) = &command.path else {
+        return Err(Failure::input("no PATH", "there is nothing to verify"));
+    };
     let trust = context.trust()?;
-    let place = Place::find(&command.path)?;
+    let place = Place::find(path)?;
     let started = Instant::now();
     let state = place.state()?;
     let progress = Progress::bytes(context.output, place.bytes());
