@@ -1,6 +1,8 @@
 //! The shape of the certified state: a binary sparse Merkle tree over hashed keys with compact leaves, and its proofs
 //! of presence and absence (X5). The tree itself is built in `quorate-ledger`.
 
+pub mod parts;
+
 use crate::digest::sha256;
 use quorate_types::Digest;
 use sha2::{Digest as _, Sha256};

@@ -20,6 +20,7 @@ pub mod state;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 pub mod tree;
 
 pub use admission::{Admission, AdmissionControl};
@@ -30,3 +31,4 @@ pub use namespace::Namespace;
 pub use rules::genesis_header;
 pub use state::{SharedState, State};
 pub use store::{Interrupted, Interruption, MemoryStateStore, StateChanges, StateStore, StoredState};
+pub use transfer::{Assembly, PartLeaves, PartedState, TransferError};

@@ -39,7 +39,7 @@ pub use operation::{Operation, OperationOutput, Operations};
 pub use quorum::{QuorumError, Quorums};
 pub use record::{Record, Reservation};
 pub use result::{FailReason, TransactionResult, VoidReason};
-pub use state::{NumberState, SessionLeaf, StateKey, TopicLeaf};
+pub use state::{NumberState, SessionLeaf, StateKey, StatePart, TopicLeaf};
 pub use statement::{SignedStatement, Statement, StatementKind};
 pub use time::{LedgerTime, Monotonic, Now, Wall};
 pub use transaction::{Batch, SignedTransaction, Transaction};

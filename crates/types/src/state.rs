@@ -8,6 +8,7 @@ use crate::layout::{LayoutError, Reader, Writer};
 use crate::limits;
 use crate::operation;
 use crate::time::LedgerTime;
+use bincode::{Decode, Encode};
 
 /// The kind byte of an entry within the namespace of the built-in application.
 pub const KV_ENTRY: u8 = 1;
@@ -32,6 +33,20 @@ pub enum StateKey<'a> {
     Kv(&'a [u8]),
     /// A log topic of the built-in application; the leaf is a [`TopicLeaf`].
     Topic(&'a [u8]),
+}
+
+/// One of the 2^depth subtrees of the state tree at some depth (T2). A subtree with one leaf stands for itself at every depth, so the
+/// root does not tell where a lone leaf belongs: its own hashes do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub enum StatePart {
+    Empty,
+    /// Exactly one leaf.
+    One {
+        key_hash: Digest,
+        value_hash: Digest,
+    },
+    /// Several leaves.
+    Many(Digest),
 }
 
 /// The bytes that every key of an application's namespace begins with; the ledger's own has the empty name.
