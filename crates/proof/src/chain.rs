@@ -201,13 +201,15 @@ pub struct Totals {
     pub fewest: usize,
 }
 
-/// The blocks from the genesis up to some height, each following from the one before.
+/// The blocks from the genesis, or from a later block that is taken as proven, up to some height, each following from the one before.
 ///
 /// It remembers 32 bytes of every block and of every transaction, to find one that happens twice (C1).
 #[derive(Clone, Debug)]
 pub struct Chain {
     time: LedgerTime,
-    /// Of every block from the genesis on.
+    /// The height of the first of `hashes`.
+    start: Seq,
+    /// Of every block from there on.
     hashes: Vec<Digest>,
     outcomes: HashSet<TransactionId>,
     /// Certificates of blocks that have not come yet.
@@ -220,9 +222,42 @@ pub struct Chain {
 impl Chain {
     /// Nothing but block 0, whose header follows from the genesis.
     pub fn new(genesis: &Header) -> Self {
+        Self::after(genesis)
+    }
+
+    /// Nothing but a block below which nothing is stored, and its certificate.
+    ///
+    /// # Errors
+    /// If the block is of another ledger or other members, or the certificate is of another block.
+    pub fn from_base(
+        trust: &TrustRoot,
+        header: &Header,
+        certificate: CheckedCertificate,
+    ) -> Result<Self, ChainError> {
+        let fault = if header.ledger != trust.ledger() {
+            Some(Fault::OtherLedger)
+        } else if header.epoch != trust.members().epoch() || header.members_hash != trust.members_hash() {
+            Some(Fault::OtherMembers)
+        } else if certificate.height != header.height {
+            Some(Fault::OtherCertified)
+        } else {
+            None
+        };
+        match fault {
+            Some(fault) => Err(ChainError { height: header.height, fault }),
+            None => {
+                let mut chain = Self::after(header);
+                chain.certify(certificate)?;
+                Ok(chain)
+            }
+        }
+    }
+
+    fn after(header: &Header) -> Self {
         Self {
-            time: genesis.time,
-            hashes: vec![header_hash(genesis)],
+            time: header.time,
+            start: header.height,
+            hashes: vec![header_hash(header)],
             outcomes: HashSet::new(),
             early: BTreeMap::new(),
             certified: Seq::ZERO,
@@ -233,7 +268,12 @@ impl Chain {
 
     /// The height of the last block.
     pub fn height(&self) -> Seq {
-        Seq::new(self.hashes.len() as u64 - 1)
+        self.start.plus(self.hashes.len() as u64 - 1)
+    }
+
+    /// The block that it begins with: 0 is the genesis.
+    pub fn start(&self) -> Seq {
+        self.start
     }
 
     /// The hash of the last block's header.
@@ -243,7 +283,7 @@ impl Chain {
 
     /// The hash of a block's header, if it came.
     pub fn hash_at(&self, height: Seq) -> Option<Digest> {
-        self.hashes.get(usize::try_from(height.get()).ok()?).copied()
+        self.hashes.get(usize::try_from(height.get().checked_sub(self.start.get())?).ok()?).copied()
     }
 
     /// Every block up to here is proven by a certificate of its own or of a block above it.
@@ -292,12 +332,15 @@ impl Chain {
         }
     }
 
-    /// Takes a certificate, of a block that came or is still to come.
+    /// Takes a certificate, of a block that came or is still to come; one from before the start tells nothing.
     ///
     /// # Errors
     /// If it is of another header than the block that came.
     pub fn certify(&mut self, certificate: CheckedCertificate) -> Result<(), ChainError> {
         let height = certificate.height;
+        if height < self.start {
+            return Ok(());
+        }
         let Some(hash) = self.hash_at(height) else {
             self.early.insert(height, certificate);
             return Ok(());

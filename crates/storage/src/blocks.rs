@@ -2,6 +2,7 @@
 //! synced once per checkpoint (D1, K1).
 
 pub mod audit;
+mod base;
 
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
@@ -9,6 +10,8 @@ use bincode::{Decode, Encode};
 use quorate_types::{Block, BlockCertificate, CertifiedBlock, Header, LedgerId, Seq, TransactionResult};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+
+pub use base::{Base, read_base};
 
 /// Bytes after which a new file is begun.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -37,11 +40,13 @@ struct Place {
     length: usize,
 }
 
-/// The blocks 1 … tip, without gaps.
+/// The blocks from the first that is kept to the tip, without gaps.
 #[derive(Debug)]
 pub struct BlockStore<D> {
     disk: D,
     ledger: LedgerId,
+    /// What lies below the first block, if that is not block 1.
+    base: Option<Base>,
     file: u64,
     offset: usize,
     blocks: Vec<Place>,
@@ -62,17 +67,24 @@ fn number_of(name: &str) -> Option<u64> {
     (name_of(number) == name).then_some(number)
 }
 
+/// The number of the oldest block file that counts.
+fn oldest_kept(base: &Option<Base>) -> u64 {
+    base.as_ref().map_or(1, |base| base.first_file)
+}
+
 impl<D: Disk> BlockStore<D> {
     /// Opens the store. A torn tail is cut: the log and the peers have what it held.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn open(disk: D, ledger: LedgerId) -> io::Result<Self> {
+        let base = read_base(&disk, ledger)?;
         let mut files: Vec<u64> = disk.list()?.iter().filter_map(|name| number_of(name)).collect();
         files.sort_unstable();
         let mut store = Self {
             ledger,
-            file: 1,
+            file: base.as_ref().map_or(1, |base| base.first_file),
+            base,
             offset: 0,
             blocks: Vec::new(),
             certificates: BTreeMap::new(),
@@ -81,6 +93,9 @@ impl<D: Disk> BlockStore<D> {
             directory_dirty: false,
             disk,
         };
+        store.certified = store.below_first();
+        store.remove_files_before_base()?;
+        files.retain(|file| *file >= store.file);
         let mut torn = false;
         for file in files {
             if torn {
@@ -119,14 +134,95 @@ impl<D: Disk> BlockStore<D> {
         offset
     }
 
-    /// The height of the last block; zero if there is none beside the genesis.
+    /// The height below the first block that is stored: zero, or that of the base.
+    fn below_first(&self) -> Seq {
+        self.base.as_ref().map_or(Seq::ZERO, |base| base.header.height)
+    }
+
+    /// The height of the first block that is stored, or would be.
+    pub fn first(&self) -> Seq {
+        self.below_first().next()
+    }
+
+    /// What lies below the first block, if that is not block 1.
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    /// The height of the last block; that of the base, or zero, if there is none.
     pub fn tip(&self) -> Seq {
-        Seq::new(self.blocks.len() as u64)
+        self.below_first().plus(self.blocks.len() as u64)
     }
 
     /// Every block up to this one has its certificate.
     pub fn certified(&self) -> Seq {
         self.certified
+    }
+
+    /// Removes whole files of blocks below `keep_from`, as far as what remains begins after a block with a certificate of its own.
+    /// Returns whether anything was removed. Everything appended must be durable.
+    ///
+    /// # Errors
+    /// If the disk fails; the process must then stop (D3).
+    pub fn prune(&mut self, keep_from: Seq) -> io::Result<bool> {
+        let last_of_file = |file: u64| self.blocks.partition_point(|place| place.file <= file);
+        let Some(oldest) = self.blocks.first().map(|place| place.file) else { return Ok(false) };
+        let mut found = None;
+        for file in oldest..self.file {
+            let last = self.below_first().plus(last_of_file(file) as u64);
+            if last.next() > keep_from {
+                break;
+            }
+            if let (Some(header), Some(certificate)) = (self.header(last)?, self.certificate(last)?) {
+                found = Some(Base { header, certificate, first_file: file + 1 });
+            }
+        }
+        let Some(base) = found else { return Ok(false) };
+        let removed = usize::try_from(base.header.height.above(self.below_first())).unwrap_or(usize::MAX);
+        self.begin_at(base)?;
+        self.blocks.drain(..removed);
+        self.certificates.retain(|_, place| place.file >= oldest_kept(&self.base));
+        Ok(true)
+    }
+
+    /// Forgets all blocks: the store goes on after this one, which a certificate proves (T3). Durable when it returns.
+    ///
+    /// # Errors
+    /// If the disk fails; the process must then stop (D3).
+    ///
+    /// # Panics
+    /// If the block is not above the tip, or the certificate is of another one.
+    pub fn restart_after(&mut self, header: Header, certificate: BlockCertificate) -> io::Result<()> {
+        assert!(header.height > self.tip(), "what is stored is not given up for what is older");
+        assert_eq!(certificate.height, header.height, "the certificate is of that very block");
+        let first_file = self.file + 1;
+        self.blocks.clear();
+        self.certificates.clear();
+        self.begin_at(Base { header, certificate, first_file })?;
+        (self.file, self.offset) = (first_file, 0);
+        Ok(())
+    }
+
+    fn begin_at(&mut self, base: Base) -> io::Result<()> {
+        base::write_base(&mut self.disk, self.ledger, &base)?;
+        self.base = Some(base);
+        // What is below is proven by the base; above it there may be certificates already.
+        self.certified = self.certified.max(self.below_first());
+        self.advance_certified();
+        self.remove_files_before_base()
+    }
+
+    fn remove_files_before_base(&mut self) -> io::Result<()> {
+        let kept = oldest_kept(&self.base);
+        let mut removed = false;
+        for name in self.disk.list()? {
+            if number_of(&name).is_some_and(|file| file < kept) {
+                self.disk.remove(&name)?;
+                removed = true;
+            }
+        }
+        self.dirty.retain(|file| *file >= kept);
+        if removed { self.disk.sync_directory() } else { Ok(()) }
     }
 
     fn advance_certified(&mut self) {
@@ -217,18 +313,22 @@ impl<D: Disk> BlockStore<D> {
     /// # Errors
     /// If the disk fails or the block is damaged.
     pub fn block(&self, height: Seq) -> io::Result<Option<StoredBlock>> {
-        let place = height.get().checked_sub(1).and_then(|at| self.blocks.get(usize::try_from(at).ok()?));
+        let at = height.get().checked_sub(self.first().get());
+        let place = at.and_then(|at| self.blocks.get(usize::try_from(at).ok()?));
         match place.map(|place| self.read(*place)).transpose()? {
             Some(Entry::Block(stored)) => Ok(Some(stored)),
             _ => Ok(None),
         }
     }
 
-    /// A block's header.
+    /// A block's header; the base has one too.
     ///
     /// # Errors
     /// If the disk fails or the block is damaged.
     pub fn header(&self, height: Seq) -> io::Result<Option<Header>> {
+        if let Some(base) = self.base.as_ref().filter(|base| base.header.height == height) {
+            return Ok(Some(base.header.clone()));
+        }
         Ok(self.block(height)?.map(|stored| stored.block.header))
     }
 

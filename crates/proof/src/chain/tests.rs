@@ -237,3 +237,33 @@ fn of_many_blocks_the_bad_ones_are_named() {
         .collect();
     assert_eq!(faults, [None, Some(Fault::Signature(1)), Some(Fault::ResultsRoot), None, None]);
 }
+
+/// What is below the base is gone, and its certificate vouches for it.
+#[test]
+fn a_chain_may_begin_after_a_certified_block() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let first = block_after(&genesis, 5, vec![transaction(&trust, 0)], &[COMMITTED]);
+    let second = block_after(&first.header, 6, vec![transaction(&trust, 1)], &[COMMITTED]);
+    let certificate =
+        |header: &Header| check_certificate(&trust, &certificate_of(&trust, header)).expect("signed");
+    let mut chain = Chain::from_base(&trust, &first.header, certificate(&first.header)).expect("good");
+    assert_eq!((chain.start(), chain.height(), chain.certified()), (Seq::new(1), Seq::new(1), Seq::new(1)));
+    chain.certify(certificate(&genesis)).expect("it tells nothing");
+    chain.link(&contents(&second, &[COMMITTED]).expect("good")).expect("it follows");
+    assert_eq!(
+        (chain.hash_at(Seq::ZERO), chain.hash_at(Seq::new(2))),
+        (None, Some(header_hash(&second.header)))
+    );
+    let fault = |header: &Header, of: &Header| {
+        Chain::from_base(&trust, header, certificate(of)).expect_err("it does not fit").fault
+    };
+    assert_eq!(fault(&first.header, &second.header), Fault::OtherCertified);
+    let mut other = first.header.clone();
+    other.time = LedgerTime(7);
+    assert_eq!(fault(&other, &first.header), Fault::OtherCertified);
+    other.ledger.0[0] ^= 1;
+    assert_eq!(fault(&other, &other), Fault::OtherLedger);
+    other = Header { members_hash: Digest([8; 32]), ..first.header.clone() };
+    assert_eq!(fault(&other, &other), Fault::OtherMembers);
+}

@@ -1,6 +1,7 @@
 //! Reading a directory of blocks without changing it, while a node may be writing: every frame in order, and what is no frame.
 
-use super::{Entry, name_of, number_of};
+use super::base::read_base;
+use super::{Entry, name_of, number_of, oldest_kept};
 use crate::disk::Disk;
 use crate::frame::Seed;
 use quorate_types::LedgerId;
@@ -35,11 +36,13 @@ pub fn read_entries<D: Disk>(
     ledger: LedgerId,
     mut see: impl FnMut(Entry, u64) -> bool,
 ) -> Result<Tail, AuditError> {
+    let first = oldest_kept(&read_base(disk, ledger)?);
     let mut files: Vec<u64> = disk.list()?.iter().filter_map(|name| number_of(name)).collect();
+    files.retain(|file| *file >= first);
     files.sort_unstable();
     let last = files.last().copied();
     let mut before = 0;
-    for (file, expected) in files.into_iter().zip(1..) {
+    for (file, expected) in files.into_iter().zip(first..) {
         if file != expected {
             return Err(AuditError::Missing(name_of(expected)));
         }

@@ -187,3 +187,114 @@ fn an_audit_misses_a_file() {
     disk.clone().remove(&name_of(2)).unwrap();
     assert_eq!(read(&disk), (vec![1], Err(format!("{} is missing", name_of(2)))));
 }
+
+/// Blocks 1 to `tip`, each in a file of its own, those in `certified` with their certificates beside them.
+fn one_block_a_file(disk: &SimulatedDisk, tip: u64, certified: &[u64]) -> BlockStore<SimulatedDisk> {
+    let mut store = open(disk);
+    for height in 1..=tip {
+        if height > 1 {
+            store.offset = FILE_BYTES;
+        }
+        store.append(block(height)).unwrap();
+        if certified.contains(&height) {
+            store.append_certificate(certificate(height)).unwrap();
+        }
+    }
+    store.sync().unwrap();
+    store
+}
+
+fn stands(store: &BlockStore<SimulatedDisk>) -> (u64, u64, u64) {
+    (store.first().get(), store.tip().get(), store.certified().get())
+}
+
+#[test]
+fn old_blocks_are_removed_in_whole_files_down_to_a_certified_one() {
+    let disk = SimulatedDisk::new();
+    let mut store = one_block_a_file(&disk, 8, &[1, 2, 4, 5, 6]);
+    assert!(!store.prune(Seq::new(1)).unwrap());
+    assert_eq!(stands(&store), (1, 8, 2));
+    // Block 3 has no certificate of its own, so the store cannot begin after it.
+    assert!(store.prune(Seq::new(4)).unwrap());
+    assert_eq!(stands(&store), (3, 8, 2));
+    assert!(store.prune(Seq::new(7)).unwrap());
+    assert!(!store.prune(Seq::new(7)).unwrap(), "there is nothing more to remove");
+    assert_eq!(
+        store.base().map(|base| (base.header.clone(), base.certificate.clone())),
+        Some((block(6).block.header, certificate(6)))
+    );
+    for store in [&store, &open(&disk)] {
+        assert_eq!(stands(store), (7, 8, 6));
+        assert_eq!(store.block(Seq::new(6)).unwrap(), None);
+        assert_eq!(store.header(Seq::new(6)).unwrap(), Some(block(6).block.header));
+        assert_eq!(store.block(Seq::new(7)).unwrap(), Some(block(7)));
+        assert_eq!(given(store, 1, 10), []);
+    }
+    assert!(!disk.list().unwrap().contains(&name_of(6)));
+    assert_eq!(read(&disk), (vec![7, 8], Ok(0)));
+    store.append(block(9)).unwrap();
+    store.append_certificate(certificate(9)).unwrap();
+    store.sync().unwrap();
+    assert_eq!(
+        (stands(&open(&disk)), given(&open(&disk), 7, 10)),
+        ((7, 9, 6), vec![(7, 2, 9), (8, 1, 9), (9, 0, 9)])
+    );
+}
+
+/// The file that is written to is never removed.
+#[test]
+fn the_newest_file_stays() {
+    let disk = SimulatedDisk::new();
+    let mut store = store(&disk, 3, &[1, 2, 3]);
+    assert!(!store.prune(Seq::new(100)).unwrap());
+    assert_eq!(stands(&store), (1, 3, 3));
+}
+
+#[test]
+fn a_store_goes_on_after_a_block_that_it_never_had() {
+    let disk = SimulatedDisk::new();
+    let mut store = store(&disk, 3, &[1, 2, 3]);
+    store.restart_after(block(20).block.header, certificate(20)).unwrap();
+    assert_eq!((stands(&store), stands(&open(&disk))), ((21, 20, 20), (21, 20, 20)));
+    store.append(block(21)).unwrap();
+    store.append_certificate(certificate(21)).unwrap();
+    store.sync().unwrap();
+    let reopened = open(&disk);
+    assert_eq!((stands(&reopened), given(&reopened, 21, 5)), ((21, 21, 21), vec![(21, 0, 21)]));
+}
+
+/// Power is cut at every operation of the disk in turn: the store begins where it did or where it shall, and misses nothing after that.
+#[test]
+fn pruning_is_all_or_nothing() {
+    let whole = SimulatedDisk::new();
+    let before = whole.operations();
+    drop(one_block_a_file(&whole, 6, &[1, 2, 3, 4, 5, 6]));
+    let start = whole.operations() - before;
+    let mut outcomes = std::collections::BTreeSet::new();
+    for cut in 0..40 {
+        let disk = SimulatedDisk::new();
+        let mut store = one_block_a_file(&disk, 6, &[1, 2, 3, 4, 5, 6]);
+        disk.fail_at(start + cut);
+        let _ = store.prune(Seq::new(5));
+        drop(store);
+        disk.crash(|_| usize::try_from(cut).unwrap() % 3);
+        let reopened = open(&disk);
+        assert_eq!((reopened.tip(), reopened.certified()), (Seq::new(6), Seq::new(6)), "cut at {cut}");
+        for height in reopened.first().get()..=6 {
+            assert_eq!(reopened.block(Seq::new(height)).unwrap(), Some(block(height)), "cut at {cut}");
+        }
+        outcomes.insert(reopened.first().get());
+    }
+    assert_eq!(outcomes, [1, 5].into(), "both were seen");
+}
+
+#[test]
+fn a_damaged_base_is_no_base() {
+    let disk = SimulatedDisk::new();
+    let mut store = one_block_a_file(&disk, 3, &[1, 2, 3]);
+    store.prune(Seq::new(3)).unwrap();
+    drop(store);
+    disk.flip("base", 30, 1);
+    let error = BlockStore::open(disk, LEDGER).unwrap_err();
+    assert_eq!(error.to_string(), "the file base is damaged");
+}
