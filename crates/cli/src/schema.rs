@@ -112,6 +112,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
             ("valid", "boolean"),
             ("ledger", "hash"),
             ("blocks", "integer"),
+            ("pruned", "integer"),
             ("certified", "integer"),
             ("head", "hash"),
             ("transactions", "integer"),

@@ -13,8 +13,8 @@ use quorate_proof::chain::{
     Chain, ChainError, CheckedCertificate, CheckedContents, check_certificate, check_contents,
 };
 use quorate_storage::RealDisk;
-use quorate_storage::blocks::Entry;
 use quorate_storage::blocks::audit::{AuditError, Tail, read_entries};
+use quorate_storage::blocks::{Base, Entry, read_base};
 use quorate_storage::state::{StateFile, read_state_file};
 use quorate_types::{Header, Seq};
 use serde_json::{Value, json};
@@ -39,7 +39,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
     let started = Instant::now();
     let state = place.state()?;
     let progress = Progress::bytes(context.output, place.bytes());
-    let mut verification = Verification::new(&trust, &state, command.replay)?;
+    let base = place.base(&trust)?;
+    let mut verification = Verification::new(&trust, &place, base, &state, command.replay)?;
     let read = verification.read(&place, workers(command.jobs), &progress);
     progress.finish();
     let tail = read.map_err(|wrong| wrong.failure(&place, &verification.chain))?;
@@ -87,6 +88,12 @@ impl Place {
     fn bytes(&self) -> u64 {
         let files = std::fs::read_dir(&self.blocks).into_iter().flatten();
         files.filter_map(|file| file.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
+    }
+
+    /// What lies below the first stored block, if that is not block 1.
+    fn base(&self, trust: &TrustRoot) -> Outcome<Option<Base>> {
+        let disk = RealDisk::open(&self.blocks).map_err(|error| Failure::io(&self.blocks, &error))?;
+        read_base(&disk, trust.ledger()).map_err(|error| Failure::io(&self.blocks, &error))
     }
 
     fn state(&self) -> Outcome<StateFile> {
@@ -162,19 +169,42 @@ struct Verification<'t> {
 }
 
 impl<'t> Verification<'t> {
-    fn new(trust: &'t TrustRoot, state: &StateFile, replay: bool) -> Outcome<Self> {
+    fn new(
+        trust: &'t TrustRoot,
+        place: &Place,
+        base: Option<Base>,
+        state: &StateFile,
+        replay: bool,
+    ) -> Outcome<Self> {
         let unusable = |error: quorate_ledger::LedgerError| {
             Failure::input("the genesis cannot be used", error.to_string())
         };
         let genesis = genesis_header(trust.genesis()).map_err(unusable)?;
+        let chain = match &base {
+            None => Ok(Chain::new(&genesis)),
+            Some(base) => check_certificate(trust, &base.certificate)
+                .and_then(|certificate| Chain::from_base(trust, &base.header, certificate)),
+        };
+        let chain = chain.map_err(|error| Wrong::Chain(error).failure(place, &Chain::new(&genesis)))?;
+        if let Some(base) = base.as_ref().filter(|_| replay) {
+            let what = format!("{} cannot be replayed", place.named.display());
+            let why = format!(
+                "its blocks up to {} were pruned, and with them what the state came from",
+                base.header.height
+            );
+            return Err(
+                Failure::input(what, why).fix("leave --replay out, or use a replica that keeps all blocks")
+            );
+        }
         let machine = || Machine::genesis(trust.genesis(), built_in_applications());
         let machine = replay.then(machine).transpose().map_err(unusable)?;
         let state_height = match state {
             StateFile::State(state) => Some(state.height),
             _ => None,
         };
-        let state_header = Some(genesis.clone()).filter(|header| state_height == Some(header.height));
-        Ok(Self { trust, chain: Chain::new(&genesis), machine, state_header, state_height })
+        let start = base.map_or(genesis, |base| base.header);
+        let state_header = Some(start).filter(|header| state_height == Some(header.height));
+        Ok(Self { trust, chain, machine, state_header, state_height })
     }
 
     /// Reads all block files: one thread reads, some check, and this one puts in order.
@@ -257,6 +287,7 @@ impl<'t> Verification<'t> {
             "valid": true,
             "ledger": self.trust.ledger().to_string(),
             "blocks": height.get(),
+            "pruned": chain.start().get(),
             "certified": certified.get(),
             "head": head,
             "transactions": totals.transactions,
@@ -269,6 +300,11 @@ impl<'t> Verification<'t> {
             "torn_bytes": tail.torn,
             "seconds": took.as_secs_f64(),
         });
+        if chain.start() > Seq::ZERO {
+            context
+                .output
+                .note(format!("note: the blocks up to {} were pruned; its certificate holds", chain.start()));
+        }
         if tail.torn > 0 {
             let torn = tail.torn;
             context
@@ -300,7 +336,8 @@ impl<'t> Verification<'t> {
             trust.ledger(),
         )];
         let mut pass = |check: &str, what: String| lines.push(format!("    PASS  {check:<24} {what}"));
-        pass("hash chain", format!("{} blocks", found["blocks"]));
+        let first = self.chain.start().next();
+        pass("hash chain", format!("blocks {first} to {}", found["blocks"]));
         pass(
             "commit certificates",
             format!(

@@ -127,7 +127,18 @@ impl Side {
 /// How far both reach, and where they part before that.
 fn first_difference(mut left: Side, mut right: Side, trust: &TrustRoot) -> (Seq, Option<Difference>) {
     let mut height = Seq::ZERO;
-    while let (Some(a), Some(b)) = (left.block(), right.block()) {
+    let pair = |left: &mut Side, right: &mut Side| {
+        let (mut a, mut b) = (left.block()?, right.block()?);
+        // One may have pruned more than the other.
+        while a.block.header.height < b.block.header.height {
+            a = left.block()?;
+        }
+        while b.block.header.height < a.block.header.height {
+            b = right.block()?;
+        }
+        Some((a, b))
+    };
+    while let Some((a, b)) = pair(&mut left, &mut right) {
         if a != b {
             let at = a.block.header.height;
             let hashes = [&a, &b].map(|stored| header_hash(&stored.block.header));
