@@ -183,11 +183,23 @@ pub fn check_certificate(
     trust: &TrustRoot,
     certificate: &BlockCertificate,
 ) -> Result<CheckedCertificate, ChainError> {
-    let height = certificate.height;
-    match trust.check_certificate(certificate) {
-        Ok(signers) => Ok(CheckedCertificate { height, header: certificate.header, signers }),
-        Err(error) => Err(ChainError { height, fault: Fault::Certificate(error) }),
-    }
+    check_certificates(trust, &[certificate]).pop().expect("one for one")
+}
+
+/// [`check_certificate`] of each, in order, for less than what they cost one by one.
+pub fn check_certificates(
+    trust: &TrustRoot,
+    certificates: &[&BlockCertificate],
+) -> Vec<Result<CheckedCertificate, ChainError>> {
+    let checked = trust.check_certificates(certificates);
+    let of = |(certificate, checked): (&&BlockCertificate, Result<Vec<ReplicaId>, CertificateError>)| {
+        let height = certificate.height;
+        match checked {
+            Ok(signers) => Ok(CheckedCertificate { height, header: certificate.header, signers }),
+            Err(error) => Err(ChainError { height, fault: Fault::Certificate(error) }),
+        }
+    };
+    certificates.iter().zip(checked).map(of).collect()
 }
 
 /// What was seen of a ledger.

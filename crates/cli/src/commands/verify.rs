@@ -10,7 +10,8 @@ use quorate_client::ErrorCode;
 use quorate_ledger::{Machine, StoredState, built_in_applications, genesis_header};
 use quorate_proof::TrustRoot;
 use quorate_proof::chain::{
-    Chain, ChainError, CheckedCertificate, CheckedContents, check_certificate, check_contents,
+    Chain, ChainError, CheckedCertificate, CheckedContents, check_certificate, check_certificates,
+    check_contents,
 };
 use quorate_storage::RealDisk;
 use quorate_storage::blocks::audit::{AuditError, Tail, read_entries};
@@ -23,9 +24,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Entries that wait for a worker, and of a worker for the chain.
-const AHEAD: usize = 64;
+const AHEAD: usize = 128;
 /// Entries that a worker checks at once, if so many wait.
-const TOGETHER: usize = 32;
+const TOGETHER: usize = 64;
 
 pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
     if let Some(VerifyWhat::Compare { a, b }) = &command.what {
@@ -141,21 +142,22 @@ enum Checked {
     Certificate(CheckedCertificate),
 }
 
-/// Checks entries, the blocks among them together. One result for each, in order.
+/// Checks entries together. One result for each, in order.
 fn check(trust: &TrustRoot, entries: &[Numbered<Entry>]) -> Vec<Result<Checked, ChainError>> {
-    let blocks: Vec<_> = entries
-        .iter()
-        .filter_map(|(entry, _)| match entry {
-            Entry::Block(stored) => Some((&stored.block, &stored.results[..])),
-            Entry::Certificate(_) => None,
-        })
-        .collect();
+    let (mut blocks, mut certificates) = (Vec::new(), Vec::new());
+    for (entry, _) in entries {
+        match entry {
+            Entry::Block(stored) => blocks.push((&stored.block, &stored.results[..])),
+            Entry::Certificate(certificate) => certificates.push(certificate),
+        }
+    }
     let mut contents = check_contents(trust, &blocks).into_iter();
-    let of = |entry: &Entry| match entry {
-        Entry::Block(_) => contents.next().expect("one for each block").map(Box::new).map(Checked::Block),
-        Entry::Certificate(certificate) => check_certificate(trust, certificate).map(Checked::Certificate),
+    let mut certificates = check_certificates(trust, &certificates).into_iter();
+    let of = |(entry, _): &Numbered<Entry>| match entry {
+        Entry::Block(_) => contents.next().expect("one for each").map(Box::new).map(Checked::Block),
+        Entry::Certificate(_) => certificates.next().expect("one for each").map(Checked::Certificate),
     };
-    entries.iter().map(|(entry, _)| entry).map(of).collect()
+    entries.iter().map(of).collect()
 }
 
 struct Verification<'t> {

@@ -267,3 +267,22 @@ fn a_chain_may_begin_after_a_certified_block() {
     other = Header { members_hash: Digest([8; 32]), ..first.header.clone() };
     assert_eq!(fault(&other, &other), Fault::OtherMembers);
 }
+
+/// Each certificate is judged by its own signatures, whatever stands beside it.
+#[test]
+fn of_many_certificates_the_weak_ones_are_named() {
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let good = certificate_of(&trust, &genesis);
+    let mut weak = good.clone();
+    weak.signatures[1].1 = Signature([0; 64]);
+    let mut foreign = good.clone();
+    foreign.epoch = quorate_types::Epoch::new(1);
+    let together = [&weak, &good, &foreign, &good];
+    let faults: Vec<_> = check_certificates(&trust, &together)
+        .into_iter()
+        .map(|checked| checked.err().map(|error| error.fault))
+        .collect();
+    let too_few = Fault::Certificate(CertificateError::TooFew { valid: 2, needed: 3 });
+    assert_eq!(faults, [Some(too_few), None, Some(Fault::Certificate(CertificateError::Epoch(1))), None]);
+}
