@@ -124,6 +124,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
             ("replayed", "boolean"),
             ("torn_bytes", "integer"),
             ("seconds", "number"),
+            ("cpu_seconds", "number"),
         ],
         &[],
     ),

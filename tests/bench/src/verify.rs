@@ -18,7 +18,7 @@ pub(crate) fn run(program: &Path, duration: Duration, runs: usize) -> Result<Str
     net.measure(&LOAD, duration)?;
     net.judge(&[0, 1, 2, 3])?;
     let mut text = String::from(
-        "| how | blocks | transactions | transactions/s, median | least | most |\n|---|---|---|---|---|---|\n",
+        "| how | blocks | transactions | transactions/s | transactions for a second of one core |\n|---|---|---|---|---|\n",
     );
     let cases = [
         ("one thread", &["-j", "1"][..]),
@@ -26,19 +26,24 @@ pub(crate) fn run(program: &Path, duration: Duration, runs: usize) -> Result<Str
         ("a thread for each core", &[]),
     ];
     for (name, options) in cases {
-        let mut rates = Vec::new();
+        let (mut rates, mut per_core) = (Vec::new(), Vec::new());
         let mut last = Value::Null;
         for _ in 0..runs {
             last = net.verify(0, options)?;
             let number = |name: &str| last[name].as_f64().ok_or_else(|| format!("no {name} in {last}"));
             rates.push(number("transactions")? / number("seconds")?);
+            per_core.push(number("transactions")? / number("cpu_seconds")?);
         }
-        rates.sort_by(f64::total_cmp);
-        let at = |place: usize| rates.get(place).copied().unwrap_or(f64::NAN);
-        let (median, least, most) = (at(runs / 2), at(0), at(runs.saturating_sub(1)));
         let (blocks, transactions) = (&last["blocks"], &last["transactions"]);
-        let _ =
-            writeln!(text, "| {name} | {blocks} | {transactions} | {median:.0} | {least:.0} | {most:.0} |");
+        let (rates, per_core) = (spread(rates), spread(per_core));
+        let _ = writeln!(text, "| {name} | {blocks} | {transactions} | {rates} | {per_core} |");
     }
     Ok(text)
+}
+
+/// The median, and the least and the most.
+fn spread(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+    format!("{:.0} [{:.0}, {:.0}]", at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
 }

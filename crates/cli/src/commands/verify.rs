@@ -301,6 +301,7 @@ impl<'t> Verification<'t> {
             "replayed": self.machine.is_some(),
             "torn_bytes": tail.torn,
             "seconds": took.as_secs_f64(),
+            "cpu_seconds": quorate_node::metrics::process_usage().0,
         });
         if chain.start() > Seq::ZERO {
             context
