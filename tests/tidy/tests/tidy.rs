@@ -145,7 +145,7 @@ fn dependencies_are_of_licences_that_we_may_use() {
     ];
     for package in &metadata.packages {
         let Some(licence) = &package.license else { continue };
-        let alternatives = licence.replace('/', " OR ");
+        let alternatives = licence.replace('/', " OR ").replace(" or ", " OR ");
         let usable = alternatives.split(" OR ").any(|choice| {
             choice.split(" AND ").all(|part| {
                 let part = part.trim().trim_matches(|c| c == '(' || c == ')');
