@@ -42,12 +42,13 @@ impl Caps {
         let small_frame =
             (batch + 2 * certificate + 2 * STATEMENT + limits::LINK_WINDOWS as usize * window * STATEMENT)
                 .max(view_change);
+        let state_parts = STATEMENT + certificate + limits::MAX_STATE_PARTS * 65;
         let caps = Self {
             members: n,
             strong,
             window,
             batch_transactions: transactions,
-            frame: small_frame.max(new_view),
+            frame: small_frame.max(new_view).max(state_parts),
             small_frame,
         };
         debug_assert!(caps.frame < super::MEMORY / 4, "the memory backstop leaves room");
@@ -73,6 +74,11 @@ impl Caps {
             Message::Forward(transactions) => transactions.len() <= limits::MAX_BATCH_TRANSACTIONS as usize,
             Message::Evidence(pair) => self.statement(&pair.0.statement) && self.statement(&pair.1.statement),
             Message::Notice(notice) => self.notice(notice),
+            Message::StateParts(state) => {
+                self.block_certificate(&state.certificate) && state.parts.len() <= limits::MAX_STATE_PARTS
+            }
+            // Its keys and values are bounded by the frame.
+            Message::StateLeaves(_) => true,
         }
     }
 
@@ -118,7 +124,11 @@ impl Caps {
                 let mut shown = reply.view.iter().chain(&reply.vote).chain(&reply.commits);
                 reply.commits.len() <= self.window && shown.all(|signed| self.statement(&signed.statement))
             }
-            Notice::Ping { .. } | Notice::Pong { .. } | Notice::Fetch(_) | Notice::Hello(_) => true,
+            Notice::Ping { .. }
+            | Notice::Pong { .. }
+            | Notice::Fetch(_)
+            | Notice::Hello(_)
+            | Notice::Pruned { .. } => true,
         }
     }
 }

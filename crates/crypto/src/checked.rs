@@ -4,13 +4,14 @@ use crate::digest::{
     base_proof_digest, header_hash, last_linked, null_batch_digest, prepared_set_digest, sha256,
     transaction_id,
 };
+use crate::sparse::parts::root_of;
 use crate::verify::{Attested, Claim, Malformed, Rule};
 use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, Batch, BlockCertificate, CertificateKind, CertifiedBlock, CommitCertificate, Digest, Epoch,
     Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate, Proposal, Record,
-    ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, Statement, StatementKind,
-    TransactionId, ViewChange, limits,
+    ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, StateLeaves, StateParts,
+    Statement, StatementKind, TransactionId, ViewChange, limits,
 };
 use std::sync::Arc;
 
@@ -106,6 +107,10 @@ pub enum CheckedMessage {
     /// Two statements of one signer; whether they contradict each other is the core's to say.
     Evidence(Box<(SignedStatement, SignedStatement)>),
     Notice(Notice),
+    /// The certificate is of the header, and the parts have its root.
+    StateParts(Box<StateParts>),
+    /// Of these nothing is known: whoever has the parts can tell.
+    StateLeaves(Box<StateLeaves>),
 }
 
 impl CheckedMessage {
@@ -127,6 +132,8 @@ impl CheckedMessage {
             }
             Self::Evidence(pair) => Message::Evidence(pair.clone()),
             Self::Notice(notice) => Message::Notice(notice.clone()),
+            Self::StateParts(state) => Message::StateParts(state.clone()),
+            Self::StateLeaves(leaves) => Message::StateLeaves(leaves.clone()),
         }
     }
 }
@@ -375,6 +382,21 @@ impl Claims<'_> {
         }))
     }
 
+    fn state_parts(&mut self, state: &StateParts) -> Result<(), Malformed> {
+        let StateParts { header, certificate, parts } = state;
+        if header.ledger != *self.members.ledger() {
+            return Err(Malformed::OtherLedger);
+        }
+        if certificate.header != header_hash(header) || certificate.height != header.height {
+            return Err(Malformed::DigestMismatch);
+        }
+        // Signatures before hundreds of hashes would be cheaper, but they are checked later, together with those of others.
+        if root_of(parts) != Some(header.state_root) {
+            return Err(Malformed::DigestMismatch);
+        }
+        self.block_certificate(certificate)
+    }
+
     fn hello_reply(&mut self, reply: &HelloReply) -> Result<(), Malformed> {
         if let Some(signed) = &reply.view {
             self.statement_of(signed, &[StatementKind::ViewChange, StatementKind::NewView])?;
@@ -447,6 +469,11 @@ impl Attested for Message {
                 }
                 CheckedMessage::Notice(notice)
             }
+            Message::StateParts(state) => {
+                claims.state_parts(&state)?;
+                CheckedMessage::StateParts(state)
+            }
+            Message::StateLeaves(leaves) => CheckedMessage::StateLeaves(leaves),
         })
     }
 }

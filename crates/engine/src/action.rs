@@ -3,7 +3,7 @@
 use crate::recent::Outcome;
 use quorate_crypto::HashedBatch;
 use quorate_pbft::{Effect, Report};
-use quorate_types::{BlockCertificate, ErrorCode, Message, ReplicaId, Seq};
+use quorate_types::{BlockCertificate, ErrorCode, Fetch, Message, ReplicaId, Seq};
 use std::sync::Arc;
 
 /// Which stream of a link a message takes: a large proposal must not hold up votes.
@@ -46,6 +46,11 @@ pub enum Action {
         to: ReplicaId,
         from: Seq,
     },
+    /// Read what a peer asks for of a checkpoint's state. Answered by [`crate::Event::StateRead`], if there is something.
+    ReadState {
+        to: ReplicaId,
+        fetch: Fetch,
+    },
     /// Tell who waits under this token.
     Answer {
         token: u64,
@@ -81,6 +86,7 @@ pub fn dispatch(effect: Effect) -> Action {
         Effect::MakeDurable { seq } => Action::MakeDurable { seq },
         Effect::Certified(certificate) => Action::StoreCertificate(certificate),
         Effect::SupplyBlocks { to, from } => Action::ReadBlocks { to, from },
+        Effect::SupplyState { to, fetch } => Action::ReadState { to, fetch },
         Effect::Report(report) => Action::Report(report),
     }
 }
@@ -93,6 +99,11 @@ pub(crate) fn class_of(message: &Message) -> Class {
         | Message::BlockCertificate(_)
         | Message::Evidence(_) => Class::Votes,
         Message::Proposal(_) | Message::Forward(_) => Class::Proposals,
-        Message::ViewChange(_) | Message::NewView(_) | Message::Body(_) | Message::Block(_) => Class::Bulk,
+        Message::ViewChange(_)
+        | Message::NewView(_)
+        | Message::Body(_)
+        | Message::Block(_)
+        | Message::StateParts(_)
+        | Message::StateLeaves(_) => Class::Bulk,
     }
 }

@@ -56,6 +56,16 @@ pub enum Event {
         to: ReplicaId,
         blocks: Vec<Arc<CertifiedBlock>>,
     },
+    /// The blocks that a peer asked for are gone; this is the first that is kept.
+    BlocksGone {
+        to: ReplicaId,
+        first: Seq,
+    },
+    /// The parts of a checkpoint's state, or the leaves of one of them.
+    StateRead {
+        to: ReplicaId,
+        message: Message,
+    },
     /// The moment named by [`Host::next_deadline`] has come.
     Deadline,
 }
@@ -139,6 +149,8 @@ impl<S: Signer> Host<S> {
                     send(to, Message::Block(block), &mut turn);
                 }
             }
+            Event::BlocksGone { to, first } => send(to, Message::Notice(Notice::Pruned { first }), &mut turn),
+            Event::StateRead { to, message } => send(to, message, &mut turn),
             Event::Deadline => self.input(now, Input::Deadline, &mut turn),
         }
         self.watch_primary(now, &mut turn);

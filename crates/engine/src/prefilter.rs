@@ -30,6 +30,8 @@ pub fn is_useful(status: &ReplicaStatus, message: &Message) -> bool {
         Message::CommitCertificate(certificate) => certificate.seq > status.executed,
         Message::BlockCertificate(certificate) => certificate.height > status.certified.min(status.base),
         Message::Block(block) => block.block.header.height > status.certified,
+        Message::StateParts(state) => state.header.height > status.executed,
+        Message::StateLeaves(leaves) => leaves.height > status.executed,
         Message::ViewChange(_)
         | Message::Body(_)
         | Message::Forward(_)

@@ -5,14 +5,11 @@ use crate::store::StoredState;
 use quorate_crypto::header_hash;
 use quorate_crypto::sparse::key_hash;
 use quorate_crypto::sparse::parts::{MOST_DEPTH, hash_of, part_of_key, part_with, root_of};
-use quorate_types::{Digest, Header, Seq, StatePart};
+use quorate_types::{Digest, Header, Seq, StatePart, limits};
 use std::collections::BTreeMap;
 
 /// Keys with their values.
 pub type PartLeaves = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// Bytes of keys and values that a part has on average, about, where the tree is deep enough.
-const PART_BYTES: usize = 64 * 1024;
 
 /// A stored state, cut. It is a copy of the state in memory, for as long as somebody fetches it.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ impl PartedState {
 
 /// The least depth whose parts are small enough on average.
 fn depth_for(bytes: usize) -> usize {
-    (0..MOST_DEPTH).find(|depth| bytes >> depth <= PART_BYTES).unwrap_or(MOST_DEPTH)
+    (0..MOST_DEPTH).find(|depth| bytes >> depth <= limits::STATE_PART_BYTES).unwrap_or(MOST_DEPTH)
 }
 
 fn borrowed(leaves: &PartLeaves) -> impl Iterator<Item = (&[u8], &[u8])> {

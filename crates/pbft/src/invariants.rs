@@ -61,6 +61,7 @@ impl<S: Signer> Replica<S> {
             ("attests of a slot", attests, n),
             ("recent certificates", self.attestations.certificates.len(), held + limits::RECENT_BLOCKS),
             ("headers", self.headers.len(), 2 * held + limits::RECENT_BLOCKS),
+            ("peers without old blocks", self.peers.pruned_count(), n),
             ("bodies asked for", self.peers.asked_for_body.len(), held),
             ("messages of the future", self.peers.most_future(), limits::FUTURE_MESSAGES_PER_PEER),
             ("bytes of requests", self.custody.bytes(), limits::CUSTODY_BYTES),

@@ -5,7 +5,8 @@ use quorate_crypto::HashedBatch;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
-    BlockCertificate, Digest, Message, Record, ReplicaId, Reservation, Seq, SignedStatement, Suspicion, View,
+    BlockCertificate, Digest, Fetch, Message, Record, ReplicaId, Reservation, Seq, SignedStatement,
+    Suspicion, View,
 };
 use std::sync::Arc;
 
@@ -49,6 +50,11 @@ pub enum Effect {
     SupplyBlocks {
         to: ReplicaId,
         from: Seq,
+    },
+    /// Send what a peer asks for of the state of a checkpoint (T2): its parts, or the leaves of one.
+    SupplyState {
+        to: ReplicaId,
+        fetch: Fetch,
     },
     /// Something that people or metrics should know.
     Report(Report),

@@ -40,6 +40,8 @@ pub(crate) struct Peers {
     pub(crate) highest_vote: BTreeMap<ReplicaId, SignedStatement>,
     /// The highest VIEW-CHANGE or NEW-VIEW of each, for its HELLO (D6).
     pub(crate) highest_view: BTreeMap<ReplicaId, SignedStatement>,
+    /// The first block that each still has, of those that said they lack what was asked for.
+    pruned: BTreeMap<ReplicaId, Seq>,
     pub(crate) asked_for_body: BTreeMap<Seq, Digest>,
     pub(crate) fetch: BlockFetch,
 }
@@ -62,6 +64,10 @@ impl Peers {
     }
 
     /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
+    pub(crate) fn pruned_count(&self) -> usize {
+        self.pruned.len()
+    }
+
     /// Peers in this view that suspect its primary.
     pub(crate) fn suspicions(&self, view: View) -> impl Iterator<Item = (ReplicaId, Suspicion)> + '_ {
         let of_view = self.status.iter().filter(move |(_, status)| status.view == view);
@@ -169,6 +175,7 @@ impl<S: Signer> Replica<S> {
             Notice::Fetch(fetch) => self.on_fetch(now, from, &fetch, out),
             Notice::Hello(hello) => self.on_hello(from, &hello, out),
             Notice::HelloReply(reply) => self.on_hello_reply(now, from, &reply, out),
+            Notice::Pruned { first } => self.on_pruned(from, first),
             // The host measures round trips.
             Notice::Ping { .. } | Notice::Pong { .. } => Verdict::Ignored(Ignored::Unasked),
         }
@@ -427,6 +434,13 @@ impl<S: Signer> Replica<S> {
                 out.push(Effect::SupplyBlocks { to: from, from: *first });
                 return Verdict::Accepted;
             }
+            Fetch::StateParts { .. } | Fetch::StateLeaves { .. } => {
+                if !self.may_give(now, from, limits::STATE_PART_BYTES) {
+                    return Verdict::Ignored(Ignored::OverBudget);
+                }
+                out.push(Effect::SupplyState { to: from, fetch: fetch.clone() });
+                return Verdict::Accepted;
+            }
         };
         let Some((bytes, message)) = found else { return Verdict::Ignored(Ignored::Unasked) };
         if !self.may_give(now, from, bytes) {
@@ -553,13 +567,36 @@ impl<S: Signer> Replica<S> {
         if self.delivered.above(self.executed) > limits::FETCH_BLOCKS as u64 {
             return;
         }
-        let lacking_certificates = self.attestations.certified() < self.executed && !self.catching_up;
-        let from =
-            if lacking_certificates { self.attestations.certified().next() } else { self.delivered.next() };
+        let from = if self.lacks_certificates() {
+            self.attestations.certified().next()
+        } else {
+            self.delivered.next()
+        };
         let hint = self.peers.fetch.hint.take();
         if let Some(peer) = hint.or_else(|| self.next_source(from)) {
             out.send(peer, Message::Notice(Notice::Fetch(Fetch::Blocks { from })));
         }
+    }
+
+    fn lacks_certificates(&self) -> bool {
+        self.attestations.certified() < self.executed && !self.catching_up
+    }
+
+    /// T1: blocks that a peer no longer has are asked of others; so many say so that one of them is honest, and the state is worth
+    /// fetching instead.
+    fn on_pruned(&mut self, from: ReplicaId, first: Seq) -> Verdict {
+        if !self.catching_up && self.peers.fetch.hint.is_none() && !self.lacks_certificates() {
+            return Verdict::Ignored(Ignored::Unasked);
+        }
+        self.peers.pruned.insert(from, first);
+        Verdict::Accepted
+    }
+
+    /// Whether the next block to execute is gone at so many members that one of them is honest.
+    pub(crate) fn needs_state(&self) -> bool {
+        let next = self.delivered.next();
+        let gone = self.peers.pruned.values().filter(|first| **first > next).count();
+        self.catching_up && gone >= self.quorums().weak()
     }
 
     fn next_source(&mut self, from: Seq) -> Option<ReplicaId> {
@@ -569,7 +606,8 @@ impl<S: Signer> Replica<S> {
             self.peers.fetch.next_peer = (self.peers.fetch.next_peer + 1) % n;
             let has = |status: &Status| status.certified.max(status.stable) >= from;
             let has = self.peers.status.get(&peer).is_none_or(has);
-            if peer != self.me() && has {
+            let gone = self.peers.pruned.get(&peer).is_some_and(|first| *first > from);
+            if peer != self.me() && has && !gone {
                 return Some(peer);
             }
         }

@@ -220,6 +220,10 @@ impl<S: Signer> Replica<S> {
             CheckedMessage::Forward(transactions) => self.on_forward(now, from, transactions, out),
             CheckedMessage::Evidence(pair) => self.on_evidence(*pair, out),
             CheckedMessage::Notice(notice) => self.on_notice(now, from, notice, out),
+            // The host puts states together; the core is told of the whole (T3).
+            CheckedMessage::StateParts(_) | CheckedMessage::StateLeaves(_) => {
+                Verdict::Ignored(Ignored::Unasked)
+            }
         }
     }
 
@@ -390,6 +394,7 @@ impl<S: Signer> Replica<S> {
             view_timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
             view_changes: self.view_changes_for_pending(),
             hello_missing: self.hello_missing(),
+            needs_state: self.needs_state(),
             may_mark: self.can_vote() && self.executed >= self.mark_floor,
         }
     }

@@ -35,6 +35,8 @@ pub struct ReplicaStatus {
     pub view_changes: u16,
     /// HELLO replies still missing before statements may leave (D6).
     pub hello_missing: u16,
+    /// The blocks to catch up with are gone elsewhere: a later state must be fetched (T1).
+    pub needs_state: bool,
     /// Whether a barrier read may be answered: every slot with a logged certificate is executed (N9, F2).
     pub may_mark: bool,
 }

@@ -253,6 +253,8 @@ impl Cluster {
                 self.nodes[usize::from(member)].certificates.insert(certificate.height, certificate);
             }
             Effect::SupplyBlocks { to, from } => self.supply(member, to, from),
+            // These members keep no state.
+            Effect::SupplyState { .. } => {}
             Effect::Report(report) => self.nodes[usize::from(member)].reports.push(report),
         }
     }

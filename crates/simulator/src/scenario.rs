@@ -126,7 +126,10 @@ fn kind(message: &Message) -> &'static str {
             Notice::Ping { .. } | Notice::Pong { .. } => "ping",
             Notice::Fetch(_) => "fetch",
             Notice::Hello(_) | Notice::HelloReply(_) => "hello",
+            Notice::Pruned { .. } => "pruned",
         },
+        Message::StateParts(_) => "state-parts",
+        Message::StateLeaves(_) => "state-leaves",
     }
 }
 

@@ -72,5 +72,9 @@ fn in_short(message: &Message) -> String {
         Message::Forward(transactions) => format!("{} requests", transactions.len()),
         Message::Evidence(pair) => format!("evidence against {}", pair.0.signer),
         Message::Notice(notice) => format!("{notice:?}"),
+        Message::StateParts(state) => {
+            format!("{} parts of the state after {}", state.parts.len(), state.header.height)
+        }
+        Message::StateLeaves(leaves) => format!("part {} of the state after {}", leaves.index, leaves.height),
     }
 }

@@ -32,7 +32,8 @@ pub use header::{Block, BlockCertificate, CertificateKind, CertifiedBlock, Heade
 pub use ids::{Epoch, Number, ReplicaId, Seq, SessionId, View};
 pub use members::{Member, Members};
 pub use message::{
-    BaseProof, CommitCertificate, Message, NewView, PreparedCertificate, Proposal, ViewChange,
+    BaseProof, CommitCertificate, Message, NewView, PreparedCertificate, Proposal, StateLeaves, StateParts,
+    ViewChange,
 };
 pub use notice::{Fetch, Hello, HelloReply, Notice, SlotStatus, Status, Suspicion};
 pub use operation::{Operation, OperationOutput, Operations};

@@ -5,6 +5,10 @@
 pub const MAX_MEMBERS: u16 = 100;
 /// Slots of the window `L`: a VIEW-CHANGE carries up to this many prepared certificates.
 pub const MAX_WINDOW: u64 = 256;
+/// Parts that a state is cut into at most (T2).
+pub const MAX_STATE_PARTS: usize = 4_096;
+/// Bytes of keys and values that a part of a state has on average, about, unless it would be too many parts (T2).
+pub const STATE_PART_BYTES: usize = 64 * 1024;
 /// A block without a certificate is served if a later one within so many windows has one (M8). Certificates are further
 /// apart only where a replica learned several windows of blocks from others that lacked the same ones.
 pub const LINK_WINDOWS: u32 = 4;

@@ -1,10 +1,11 @@
 //! What travels between replicas: statements with what rides along (M1), certificates, bodies, and notices (M2).
 
 use crate::bytes::{Digest, LedgerId, Signature};
-use crate::header::{BlockCertificate, CertifiedBlock};
+use crate::header::{BlockCertificate, CertifiedBlock, Header};
 use crate::ids::{Epoch, ReplicaId, Seq, View};
 use crate::layout::Writer;
 use crate::notice::Notice;
+use crate::state::StatePart;
 use crate::statement::{SignedStatement, Statement};
 use crate::transaction::{Batch, SignedTransaction};
 use bincode::{Decode, Encode};
@@ -68,6 +69,25 @@ pub struct NewView {
     pub view_changes: Vec<Arc<ViewChange>>,
 }
 
+/// What a certified state consists of (T2): a block of which a certificate is held, and the parts of the state after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct StateParts {
+    pub header: Header,
+    /// Of that very block.
+    pub certificate: BlockCertificate,
+    /// All subtrees at one depth, in order: a power of two of them. Their root is the header's.
+    pub parts: Vec<StatePart>,
+}
+
+/// The keys and values of one part of the state after a block (T2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct StateLeaves {
+    pub height: Seq,
+    /// Into [`StateParts::parts`].
+    pub index: u32,
+    pub leaves: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 /// Everything one replica may send another after the preface.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Message {
@@ -88,6 +108,8 @@ pub enum Message {
     /// Two statements of one signer that contradict each other: it convinces every receiver (V1).
     Evidence(Box<(SignedStatement, SignedStatement)>),
     Notice(Notice),
+    StateParts(Box<StateParts>),
+    StateLeaves(Box<StateLeaves>),
 }
 
 impl Message {
@@ -116,8 +138,9 @@ impl Message {
                 [&pair.0, &pair.1].into_iter().for_each(|signed| visit(&signed.signature))
             }
             Self::Vote(signed) => visit(&signed.signature),
+            Self::StateParts(state) => of_members(&state.certificate.signatures, &mut visit),
             // A HELLO's votes are few.
-            Self::Notice(_) => {}
+            Self::Notice(_) | Self::StateLeaves(_) => {}
         }
     }
 }

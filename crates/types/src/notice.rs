@@ -20,6 +20,10 @@ pub enum Notice {
     Hello(Hello),
     /// Boxed: it is rare, and twice as large as any other message.
     HelloReply(Box<HelloReply>),
+    /// The answer to a FETCH of blocks that are gone: the first one that is kept (T1).
+    Pruned {
+        first: Seq,
+    },
 }
 
 /// Where a replica stands and what it holds (R1): peers send what it lacks.
@@ -90,6 +94,10 @@ pub enum Fetch {
     ViewChange { sender: ReplicaId, digest: Digest },
     /// Blocks with certificates from this height on (T1).
     Blocks { from: Seq },
+    /// The parts of a certified state after a block above this one (T2).
+    StateParts { above: Seq },
+    /// One part of the state after this very block (T2).
+    StateLeaves { height: Seq, index: u32 },
 }
 
 /// "I have just started: what of mine do you hold?" (D6).

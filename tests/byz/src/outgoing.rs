@@ -48,7 +48,12 @@ pub(crate) struct Liar {
 fn stream_of(message: &Message) -> Stream {
     match message {
         Message::Proposal(_) | Message::Forward(_) => Stream::Proposals,
-        Message::ViewChange(_) | Message::NewView(_) | Message::Body(_) | Message::Block(_) => Stream::Bulk,
+        Message::ViewChange(_)
+        | Message::NewView(_)
+        | Message::Body(_)
+        | Message::Block(_)
+        | Message::StateParts(_)
+        | Message::StateLeaves(_) => Stream::Bulk,
         _ => Stream::Votes,
     }
 }

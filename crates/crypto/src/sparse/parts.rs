@@ -3,10 +3,10 @@
 
 use super::{EMPTY, bit, key_hash, leaf_hash, node_hash};
 use crate::digest::sha256;
-use quorate_types::{Digest, StatePart as Part};
+use quorate_types::{Digest, StatePart as Part, limits};
 
-/// No tree is cut below this depth: 4,096 parts.
-pub const MOST_DEPTH: usize = 12;
+/// No tree is cut below this depth.
+pub const MOST_DEPTH: usize = limits::MAX_STATE_PARTS.ilog2() as usize;
 
 /// The hash of a part. What a part says of itself beside it is of use only for [`root_of`].
 pub fn hash_of(part: &Part) -> Digest {

@@ -119,7 +119,10 @@ fn a_lie_about_a_later_state_costs_nothing() {
 
 #[test]
 fn a_large_state_is_cut_into_parts_of_some_size() {
-    assert_eq!((depth_for(0), depth_for(PART_BYTES), depth_for(PART_BYTES + 2)), (0, 0, 1));
-    assert_eq!(depth_for(100 * PART_BYTES), 7);
+    assert_eq!(
+        (depth_for(0), depth_for(limits::STATE_PART_BYTES), depth_for(limits::STATE_PART_BYTES + 2)),
+        (0, 0, 1)
+    );
+    assert_eq!(depth_for(100 * limits::STATE_PART_BYTES), 7);
     assert_eq!(depth_for(usize::MAX), MOST_DEPTH);
 }
