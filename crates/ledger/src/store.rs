@@ -28,6 +28,18 @@ pub trait StateStore {
     /// If the store cannot be read or is damaged.
     fn load(&self) -> Result<Option<StoredState>, Self::Error>;
 
+    /// The height of the durable state; `None` if nothing was ever committed.
+    ///
+    /// # Errors
+    /// If the store cannot be read or is damaged.
+    fn position(&self) -> Result<Option<Seq>, Self::Error>;
+
+    /// Makes this the durable state, whatever was before (T3). All of it or nothing; durable when it returns.
+    ///
+    /// # Errors
+    /// As [`StateStore::commit`].
+    fn replace(&mut self, state: StoredState) -> Result<(), Self::Error>;
+
     /// Makes the state after block `height` durable: the last one with these changes. All of it or nothing, even if the
     /// machine stops in the midst of it; durable when it returns.
     ///
@@ -74,6 +86,15 @@ impl MemoryStateStore {
     pub fn height(&self) -> Option<Seq> {
         self.meta.map(|(height, _)| height)
     }
+
+    /// Does this, unless it was to be interrupted before.
+    fn interrupted(&mut self, work: impl FnOnce(&mut Self)) -> Result<(), Interrupted> {
+        let interruption = self.interruption.take();
+        if interruption != Some(Interruption::Before) {
+            work(self);
+        }
+        interruption.map_or(Ok(()), |_| Err(Interrupted))
+    }
 }
 
 impl StateStore for MemoryStateStore {
@@ -87,22 +108,31 @@ impl StateStore for MemoryStateStore {
         }))
     }
 
+    fn position(&self) -> Result<Option<Seq>, Interrupted> {
+        Ok(self.height())
+    }
+
+    fn replace(&mut self, state: StoredState) -> Result<(), Interrupted> {
+        self.interrupted(|store| {
+            store.meta = Some((state.height, state.header_hash));
+            store.leaves = state.leaves.into_iter().collect();
+        })
+    }
+
     fn commit(
         &mut self,
         height: Seq,
         header_hash: Digest,
         changes: &StateChanges,
     ) -> Result<(), Interrupted> {
-        let interruption = self.interruption.take();
-        if interruption != Some(Interruption::Before) {
+        self.interrupted(|store| {
             for (key, value) in changes {
                 match value {
-                    Some(value) => self.leaves.insert(key.clone(), value.to_vec()),
-                    None => self.leaves.remove(key),
+                    Some(value) => store.leaves.insert(key.clone(), value.to_vec()),
+                    None => store.leaves.remove(key),
                 };
             }
-            self.meta = Some((height, header_hash));
-        }
-        interruption.map_or(Ok(()), |_| Err(Interrupted))
+            store.meta = Some((height, header_hash));
+        })
     }
 }

@@ -12,6 +12,7 @@ pub mod log;
 pub mod recovery;
 pub mod simulated;
 pub mod state;
+pub mod supply;
 
 pub use blocks::{BlockStore, StoredBlock};
 pub use directory::{DataDirectory, DirectoryError, Identity};
@@ -20,3 +21,4 @@ pub use index::Index;
 pub use log::{LogError, RecoveredLog, SegmentedLog};
 pub use simulated::SimulatedDisk;
 pub use state::RedbStateStore;
+pub use supply::{StateSupply, SupplyError};

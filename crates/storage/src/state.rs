@@ -166,6 +166,28 @@ impl StateStore for RedbStateStore {
         stored_state(&*self.database)
     }
 
+    fn position(&self) -> Result<Option<Seq>, StateError> {
+        let read = self.database.begin_read()?;
+        let position = read.open_table(META)?.get("position")?;
+        let height = position.as_ref().and_then(|position| position.value().get(..8)?.try_into().ok());
+        Ok(height.map(|height| Seq::new(u64::from_be_bytes(height))))
+    }
+
+    fn replace(&mut self, state: StoredState) -> Result<(), StateError> {
+        let write = self.database.begin_write()?;
+        write.delete_table(LEAVES)?;
+        {
+            let mut leaves = write.open_table(LEAVES)?;
+            for (key, value) in &state.leaves {
+                leaves.insert(&key[..], &value[..])?;
+            }
+            let position = [&state.height.get().to_be_bytes()[..], &state.header_hash.0].concat();
+            write.open_table(META)?.insert("position", &position[..])?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
     fn commit(&mut self, height: Seq, header_hash: Digest, changes: &Changes) -> Result<(), StateError> {
         let write = self.database.begin_write()?;
         {
