@@ -226,3 +226,6 @@ impl StateStore for RedbStateStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
