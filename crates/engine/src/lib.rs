@@ -10,6 +10,7 @@ mod host;
 mod links;
 mod prefilter;
 mod recent;
+mod transfer;
 
 pub use action::{Action, Answer, Class, Refusal, dispatch};
 pub use host::{Event, Host, HostConfig, Recorder, Turn};

@@ -1,0 +1,214 @@
+//! Fetches a certified state from peers, part by part, when the blocks that led to it are gone (T1, T2). Sans-IO: it says whom to ask for
+//! what, and takes what comes.
+
+use quorate_ledger::{Assembly, StoredState};
+use quorate_types::probes::hit;
+use quorate_types::{
+    BlockCertificate, Fetch, Header, Message, Monotonic, Notice, ReplicaId, Seq, StateLeaves, StateParts,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long a peer has for an answer before another is asked.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Parts that are asked for at once, of all peers together.
+const AT_ONCE: usize = 8;
+
+/// What came of a transfer: the state after this block, which the certificate proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    pub header: Header,
+    pub certificate: BlockCertificate,
+    pub state: StoredState,
+}
+
+/// What was thought of something that a peer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Used,
+    /// Nobody asked for it, or it came too late.
+    Unasked,
+    /// It is not what the certified header says: this peer is asked for nothing more.
+    Lie,
+}
+
+#[derive(Debug)]
+struct Target {
+    header: Header,
+    certificate: BlockCertificate,
+    assembly: Assembly,
+}
+
+/// A transfer under way, or none.
+#[derive(Debug, Default)]
+pub(crate) struct Transfer {
+    target: Option<Target>,
+    /// Who was asked for the parts of a state, and when.
+    parts_asked: Option<(ReplicaId, Monotonic)>,
+    /// Who was asked for the leaves of a part, and when.
+    leaves_asked: BTreeMap<usize, (ReplicaId, Monotonic)>,
+    /// Sent what was not so.
+    liars: BTreeSet<ReplicaId>,
+    /// Did not answer in time what it was asked of this target: it may have gone on to a later state.
+    silent: BTreeSet<ReplicaId>,
+    /// Whose turn it is.
+    next: u16,
+}
+
+impl Transfer {
+    /// What to ask whom now, to get a state above `executed` from one of `peers`.
+    pub(crate) fn ask(
+        &mut self,
+        now: Monotonic,
+        executed: Seq,
+        peers: &[ReplicaId],
+    ) -> Vec<(ReplicaId, Message)> {
+        if self.target.as_ref().is_some_and(|target| target.assembly.height() <= executed) {
+            // The blocks came after all.
+            *self = Self::default();
+        }
+        self.expire(now);
+        let above = self.target.as_ref().map_or(executed, |target| target.assembly.height());
+        let mut asking = Vec::new();
+        if self.target.is_some() {
+            self.ask_for_leaves(now, peers, &mut asking);
+        }
+        // Without a target, or with one that nobody has any longer.
+        if self.leaves_asked.is_empty()
+            && self.parts_asked.is_none()
+            && let Some(peer) = self.take_turn(peers, &BTreeSet::new())
+        {
+            self.parts_asked = Some((peer, now));
+            asking.push((peer, fetch(Fetch::StateParts { above })));
+        }
+        asking
+    }
+
+    fn ask_for_leaves(
+        &mut self,
+        now: Monotonic,
+        peers: &[ReplicaId],
+        asking: &mut Vec<(ReplicaId, Message)>,
+    ) {
+        let Some(target) = &self.target else { return };
+        let height = target.assembly.height();
+        let open: Vec<usize> =
+            target.assembly.missing().filter(|index| !self.leaves_asked.contains_key(index)).collect();
+        for index in open {
+            if self.leaves_asked.len() >= AT_ONCE {
+                return;
+            }
+            let silent = self.silent.clone();
+            let Some(peer) = self.take_turn(peers, &silent) else { return };
+            self.leaves_asked.insert(index, (peer, now));
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            asking.push((peer, fetch(Fetch::StateLeaves { height, index: number })));
+        }
+    }
+
+    /// The next peer that has not lied and is not among `but`.
+    fn take_turn(&mut self, peers: &[ReplicaId], but: &BTreeSet<ReplicaId>) -> Option<ReplicaId> {
+        let usable = |peer: &&ReplicaId| !self.liars.contains(*peer) && !but.contains(*peer);
+        let later = peers.iter().filter(|peer| peer.get() >= self.next);
+        let peer = *later.chain(peers).find(usable)?;
+        self.next = peer.get() + 1;
+        Some(peer)
+    }
+
+    fn expire(&mut self, now: Monotonic) {
+        let late = |asked: Monotonic| now >= asked.plus(PATIENCE);
+        if self.parts_asked.is_some_and(|(_, asked)| late(asked)) {
+            self.parts_asked = None;
+            // Everybody was asked in vain, perhaps: whoever was silent may have come back.
+            self.silent.clear();
+        }
+        let overdue = self.leaves_asked.values().filter(|(_, asked)| late(*asked)).map(|(peer, _)| *peer);
+        self.silent.extend(overdue);
+        self.leaves_asked.retain(|_, (_, asked)| !late(*asked));
+    }
+
+    /// The parts of a state, whose certificate and root were checked.
+    pub(crate) fn take_parts(&mut self, from: ReplicaId, parts: StateParts) -> Taken {
+        if self.parts_asked.is_none_or(|(peer, _)| peer != from) {
+            return Taken::Unasked;
+        }
+        let StateParts { header, certificate, parts } = parts;
+        let assembly = match self.target.take() {
+            // What it already has of the former state is kept, as far as it did not change.
+            Some(Target { mut assembly, .. }) if header.height > assembly.height() => {
+                hit("a transfer goes on with a later state");
+                assembly.retarget(&header, parts).map(|()| assembly)
+            }
+            // An older one than was asked for. The next peer is asked when this one's time is over.
+            Some(former) => {
+                self.target = Some(former);
+                return Taken::Unasked;
+            }
+            None => Assembly::new(&header, parts),
+        };
+        self.parts_asked = None;
+        let Ok(assembly) = assembly else {
+            self.liars.insert(from);
+            return Taken::Lie;
+        };
+        self.leaves_asked.clear();
+        self.silent.clear();
+        self.target = Some(Target { header, certificate, assembly });
+        Taken::Used
+    }
+
+    /// The leaves of one part.
+    pub(crate) fn take_leaves(&mut self, from: ReplicaId, leaves: StateLeaves) -> Taken {
+        let StateLeaves { height, index, leaves } = leaves;
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(target) = self.target.as_mut().filter(|target| target.assembly.height() == height) else {
+            return Taken::Unasked;
+        };
+        if self.leaves_asked.get(&index).is_none_or(|(peer, _)| *peer != from) {
+            return Taken::Unasked;
+        }
+        self.leaves_asked.remove(&index);
+        if target.assembly.accept(index, leaves).is_ok() {
+            return Taken::Used;
+        }
+        hit("a part of a state is a lie");
+        self.liars.insert(from);
+        self.leaves_asked.retain(|_, (peer, _)| *peer != from);
+        Taken::Lie
+    }
+
+    /// The whole state, once nothing is missing; the transfer is over then.
+    pub(crate) fn finish(&mut self) -> Option<Fetched> {
+        let Target { header, certificate, assembly } = self.target.take()?;
+        match assembly.finish() {
+            Ok(state) => {
+                *self = Self::default();
+                Some(Fetched { header, certificate, state })
+            }
+            Err(assembly) => {
+                self.target = Some(Target { header, certificate, assembly });
+                None
+            }
+        }
+    }
+
+    /// When something that was asked for is overdue.
+    pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
+        let asked = self.leaves_asked.values().chain(&self.parts_asked).map(|(_, asked)| *asked);
+        asked.min().map(|asked| asked.plus(PATIENCE))
+    }
+
+    /// The block whose state is fetched, and how many of its parts are here, of how many.
+    pub(crate) fn progress(&self) -> Option<(Seq, usize, usize)> {
+        let assembly = &self.target.as_ref()?.assembly;
+        let (held, all) = assembly.progress();
+        Some((assembly.height(), held, all))
+    }
+}
+
+fn fetch(fetch: Fetch) -> Message {
+    Message::Notice(Notice::Fetch(fetch))
+}
+
+#[cfg(test)]
+mod tests;
