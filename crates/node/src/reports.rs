@@ -38,6 +38,9 @@ pub(crate) fn tell(shared: &Shared, report: &Report) {
         Report::CatchingUp { from, to } => {
             tracing::info!(event = "catching_up", %from, %to, "fetching blocks {from} to {to}");
         }
+        Report::StateInstalled { seq } => {
+            tracing::info!(event = "state_installed", %seq, "installed the state after block {seq}");
+        }
         Report::CaughtUp { at } => tracing::info!(event = "caught_up", %at, "caught up at block {at}"),
         Report::EvidenceFound(evidence) => {
             let name = shared.member_name(evidence.culprit());

@@ -472,7 +472,7 @@ impl<S: Signer> Replica<S> {
 
     /// Hands decided slots to execution, in order, each once (N9).
     pub(crate) fn deliver(&mut self, out: &mut Outbox) {
-        while !self.execution_is_full() {
+        while !self.execution_is_full() && self.installing.is_none() {
             let seq = self.delivered.next();
             let Some(slot) = self.slots.get(&seq) else { return };
             let Some(digest) = slot.decided else { return };

@@ -263,6 +263,11 @@ impl Custody {
         }
     }
 
+    /// Forgets all requests (T4).
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Removes requests that can no longer be executed: their `valid_until` is before `time`, or before the wall
     /// clock less the skew that clocks may err by.
     pub(crate) fn remove_expired(&mut self, time: LedgerTime) {

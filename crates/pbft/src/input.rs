@@ -1,5 +1,6 @@
 //! What a replica can be told. Nothing unverified: see `quorate_crypto::verify_all`.
 
+use crate::transfer::Installed;
 use quorate_crypto::{CheckedMessage, CheckedRecord, HashedTransaction, Verified};
 use quorate_types::{Digest, LedgerTime, Number, PublicKey, ReplicaId, Seq, SessionId};
 
@@ -22,6 +23,10 @@ pub enum Input {
     Executed(Execution),
     /// Blocks up to `seq` are durable and the state there can be rebuilt (K1).
     CheckpointDurable { seq: Seq },
+    /// The state after block `seq` was fetched, and checked against its certified header (T2).
+    StateFetched { seq: Seq },
+    /// What [`crate::Effect::InstallState`] led to.
+    Installed(Box<Installed>),
 }
 
 /// All that the core may know of an executed block.

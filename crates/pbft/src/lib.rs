@@ -24,6 +24,7 @@ mod slot;
 mod status;
 mod suspicion;
 mod timers;
+mod transfer;
 mod turnaround;
 mod verdict;
 mod view_change;
@@ -34,6 +35,7 @@ pub use input::{Execution, Input, Recovered};
 pub use outbox::{Effect, Log, Outbox, Released, Report, ViewChangeReason, release};
 pub use replica::Replica;
 pub use status::{Phase, ReplicaStatus};
+pub use transfer::Installed;
 pub use verdict::{Evidence, Ignored, Verdict};
 pub use why::{SlotStep, SlotWait, ViewChangeWait, WaitTimer, Waits};
 

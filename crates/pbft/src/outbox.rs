@@ -56,6 +56,10 @@ pub enum Effect {
         to: ReplicaId,
         fetch: Fetch,
     },
+    /// Put the fetched state after block `seq` in place of the executed one, once what was handed over before is executed (T3).
+    InstallState {
+        seq: Seq,
+    },
     /// Something that people or metrics should know.
     Report(Report),
 }
@@ -88,6 +92,10 @@ pub enum Report {
     },
     CaughtUp {
         at: Seq,
+    },
+    /// A fetched state took the place of the executed one (T3).
+    StateInstalled {
+        seq: Seq,
     },
     EvidenceFound(Evidence),
     /// Own header differs from a certified one: voting stopped (K4).

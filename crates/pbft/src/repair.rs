@@ -64,6 +64,10 @@ impl Peers {
     }
 
     /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
+    pub(crate) fn forget_pruned(&mut self) {
+        self.pruned.clear();
+    }
+
     pub(crate) fn pruned_count(&self) -> usize {
         self.pruned.len()
     }

@@ -72,6 +72,8 @@ pub struct Replica<S> {
     pub(crate) learner: bool,
     pub(crate) halted: bool,
     pub(crate) catching_up: bool,
+    /// A fetched state that takes the place of the executed one: until then nothing is handed to execution (T3).
+    pub(crate) installing: Option<Seq>,
     /// The highest slot for which the log held a certificate at the start (N9, F2).
     pub(crate) mark_floor: Seq,
     /// The last moment at which something progressed, for the rate of STATUS (R1).
@@ -160,6 +162,7 @@ impl<S: Signer> Replica<S> {
             learner: false,
             halted: false,
             catching_up: false,
+            installing: None,
             mark_floor: Seq::ZERO,
             progress: (Position::default(), Monotonic::default()),
             window_moved: false,
@@ -178,6 +181,8 @@ impl<S: Signer> Replica<S> {
             Input::PeerConnected { peer } => self.on_peer_connected(peer, out),
             Input::Executed(execution) => self.on_executed(now, execution, out),
             Input::CheckpointDurable { seq } => self.on_checkpoint_durable(seq, out),
+            Input::StateFetched { seq } => self.on_state_fetched(seq, out),
+            Input::Installed(installed) => self.on_installed(*installed, out),
         };
         self.settle(now, out);
         self.check_invariants();

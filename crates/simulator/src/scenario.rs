@@ -492,6 +492,7 @@ fn report_text(report: &Report) -> Option<String> {
         Report::SuspicionWithdrawn { .. } => "suspects no more".to_owned(),
         Report::CheckpointStable { seq } => format!("has stable checkpoint {seq}"),
         Report::CatchingUp { from, to } => format!("catches up from {from} to {to}"),
+        Report::StateInstalled { seq } => format!("installed the state after {seq}"),
         Report::CaughtUp { at } => format!("caught up at {at}"),
         Report::EvidenceFound(evidence) => format!("has evidence against {}", evidence.culprit()),
         Report::Diverged { seq, .. } => format!("diverged at {seq}"),

@@ -360,7 +360,10 @@ impl Node {
                 }
                 Effect::Report(report) => self.note_report(&report),
                 // Certificates for clients and repair by blocks are not part of the model.
-                Effect::Certified(_) | Effect::SupplyBlocks { .. } | Effect::SupplyState { .. } => {}
+                Effect::Certified(_)
+                | Effect::SupplyBlocks { .. }
+                | Effect::SupplyState { .. }
+                | Effect::InstallState { .. } => {}
             }
         }
         written.len()

@@ -1,0 +1,145 @@
+use super::*;
+use crate::testing::{Cluster, id, transaction};
+use crate::{Input, Phase};
+use quorate_types::{Fetch, Message, Notice, StatementKind};
+
+/// Three members go on to block `blocks` without the fourth, which then hears of their checkpoints and gets no blocks.
+fn behind(blocks: u64) -> Cluster {
+    let mut cluster = Cluster::new(4);
+    for number in 0..blocks {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_if(|_, to, _| to != id(3));
+    }
+    // Time for STATUS, and what it repairs but blocks.
+    for _ in 0..30 {
+        cluster.advance(std::time::Duration::from_millis(100));
+        deliver_but_blocks(&mut cluster);
+    }
+    assert_eq!(cluster.status(3).phase, Phase::CatchingUp);
+    cluster
+}
+
+fn deliver_but_blocks(cluster: &mut Cluster) {
+    cluster.deliver_if(|_, to, message| {
+        to != id(3) || !matches!(message, Message::Block(_) | Message::Proposal(_) | Message::Body(_))
+    });
+}
+
+fn pruned(cluster: &mut Cluster, from: u16, first: u64) {
+    let _ = cluster.hand(from, 3, Message::Notice(Notice::Pruned { first: Seq::new(first) }));
+}
+
+/// The state after block `seq` as member 0 has it, for member 3.
+fn installed(cluster: &Cluster, seq: u64) -> Installed {
+    let node = &cluster.nodes[0];
+    let (header, hash, _) = &node.blocks[usize::try_from(seq).unwrap() - 1];
+    let certificate = node.certificates[&Seq::new(seq)].clone();
+    Installed { seq: Seq::new(seq), header_hash: *hash, time: header.time, obligation: None, certificate }
+}
+
+#[test]
+fn t1_a_state_is_needed_once_an_honest_member_has_no_blocks_left() {
+    let mut cluster = behind(12);
+    assert!(!cluster.status(3).needs_state);
+    pruned(&mut cluster, 0, 9);
+    assert!(!cluster.status(3).needs_state, "one may lie");
+    pruned(&mut cluster, 1, 1);
+    assert!(!cluster.status(3).needs_state, "it has what is needed");
+    pruned(&mut cluster, 1, 7);
+    assert!(cluster.status(3).needs_state);
+    // Whoever does not catch up asked nobody.
+    let _ = cluster.hand(0, 1, Message::Notice(Notice::Pruned { first: Seq::new(100) }));
+    assert!(!cluster.status(1).needs_state);
+}
+
+#[test]
+fn t1_members_without_the_blocks_are_asked_for_them_no_more() {
+    let mut cluster = behind(12);
+    pruned(&mut cluster, 0, 9);
+    pruned(&mut cluster, 1, 9);
+    cluster.queue.clear();
+    for _ in 0..20 {
+        cluster.advance(std::time::Duration::from_millis(500));
+        for (from, to, message) in &cluster.queue {
+            let asks = matches!(message, Message::Notice(Notice::Fetch(Fetch::Blocks { .. })));
+            assert!(!asks || *from != id(3) || *to == id(2), "{to} is asked");
+        }
+        cluster.queue.clear();
+    }
+}
+
+#[test]
+fn t3_a_state_is_taken_at_a_proven_base_and_the_member_goes_on_from_there() {
+    let mut cluster = behind(12);
+    let base = cluster.status(3).base.get();
+    assert!(base >= 8, "it knows of their checkpoints: {base}");
+    let offer = |cluster: &mut Cluster, seq| cluster.input(3, Input::StateFetched { seq: Seq::new(seq) });
+    assert_eq!(offer(&mut cluster, base + 4), Verdict::Ignored(Ignored::TooFarAhead));
+    assert_eq!(offer(&mut cluster, 0), Verdict::Ignored(Ignored::Stale));
+    assert_eq!(offer(&mut cluster, base), Verdict::Accepted);
+    assert_eq!(offer(&mut cluster, base), Verdict::Ignored(Ignored::NotVoting), "one at a time");
+    let state = installed(&cluster, base);
+    assert_eq!(cluster.input(3, Input::Installed(Box::new(state))), Verdict::Accepted);
+    let status = cluster.status(3);
+    assert_eq!((status.executed.get(), status.stable.get(), status.custody), (base, base, 0));
+    // Blocks after it come, and it votes again.
+    let before = cluster.nodes[0].blocks[..usize::try_from(base).unwrap()].to_vec();
+    cluster.nodes[3].blocks = before;
+    for number in 12..16 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_all();
+        cluster.advance(std::time::Duration::from_millis(600));
+        cluster.deliver_all();
+    }
+    assert_eq!((cluster.executed(3), cluster.status(3).phase), (16, Phase::Normal));
+    let votes = |kind| {
+        cluster.sent.iter().filter(|signed| signed.signer == id(3) && signed.statement.kind() == kind).count()
+    };
+    assert!(votes(StatementKind::Commit) > 0);
+    cluster.assert_safe();
+}
+
+#[test]
+fn t3_what_was_not_asked_for_is_not_installed() {
+    let mut cluster = behind(12);
+    let state = installed(&cluster, 8);
+    assert_eq!(cluster.input(3, Input::Installed(Box::new(state))), Verdict::Ignored(Ignored::Unasked));
+    assert_eq!(cluster.executed(3), 0);
+}
+
+/// While the state is being installed nothing is handed to execution: it would be of the state before.
+#[test]
+fn t3_blocks_wait_for_the_state_that_is_being_installed() {
+    let mut cluster = behind(12);
+    let base = cluster.status(3).base;
+    assert_eq!(cluster.input(3, Input::StateFetched { seq: base }), Verdict::Accepted);
+    for _ in 0..10 {
+        cluster.advance(std::time::Duration::from_millis(500));
+        cluster.deliver_all();
+    }
+    assert_eq!(cluster.executed(3), 0, "blocks came, and are not executed");
+}
+
+/// K4: two certificates of one height are more than f lies.
+#[test]
+fn k4_a_state_of_another_block_than_the_base_halts() {
+    let mut cluster = behind(12);
+    let base = cluster.status(3).base;
+    let _ = cluster.input(3, Input::StateFetched { seq: base });
+    let mut state = installed(&cluster, base.get());
+    state.header_hash.0[0] ^= 1;
+    let _ = cluster.input(3, Input::Installed(Box::new(state)));
+    assert_eq!((cluster.status(3).phase, cluster.executed(3)), (Phase::Halted, 0));
+}
+
+#[test]
+fn t4_requests_that_were_held_are_forgotten() {
+    let mut cluster = behind(12);
+    cluster.request(3, transaction(9, 0));
+    assert_eq!(cluster.status(3).custody, 1);
+    let base = cluster.status(3).base;
+    let _ = cluster.input(3, Input::StateFetched { seq: base });
+    let state = installed(&cluster, base.get());
+    let _ = cluster.input(3, Input::Installed(Box::new(state)));
+    assert_eq!(cluster.status(3).custody, 0);
+}
