@@ -1,6 +1,7 @@
 //! What a host wants done, and how the core's effects become it.
 
 use crate::recent::Outcome;
+use crate::transfer::Fetched;
 use quorate_crypto::HashedBatch;
 use quorate_pbft::{Effect, Report};
 use quorate_types::{BlockCertificate, ErrorCode, Fetch, Message, ReplicaId, Seq};
@@ -51,6 +52,13 @@ pub enum Action {
         to: ReplicaId,
         fetch: Fetch,
     },
+    /// The core is ready for the state after this block: hand back [`crate::Event::InstallState`], after all that was given before.
+    PrepareInstall {
+        seq: Seq,
+    },
+    /// Put this state in place of the executed one, durably, once what was given before is executed. Answered by
+    /// [`crate::Event::Installed`].
+    Install(Box<Fetched>),
     /// Tell who waits under this token.
     Answer {
         token: u64,
@@ -86,6 +94,7 @@ pub fn dispatch(effect: Effect) -> Action {
         Effect::MakeDurable { seq } => Action::MakeDurable { seq },
         Effect::Certified(certificate) => Action::StoreCertificate(certificate),
         Effect::SupplyBlocks { to, from } => Action::ReadBlocks { to, from },
+        Effect::InstallState { seq } => Action::PrepareInstall { seq },
         Effect::SupplyState { to, fetch } => Action::ReadState { to, fetch },
         Effect::Report(report) => Action::Report(report),
     }

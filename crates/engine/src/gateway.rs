@@ -58,6 +58,11 @@ impl Gateway {
         self.by_number.get(number).into_iter().flatten().copied().collect()
     }
 
+    /// Removes and returns all who wait.
+    pub(crate) fn take_all(&mut self) -> Vec<u64> {
+        std::mem::take(self).by_token.into_keys().collect()
+    }
+
     /// Nobody listens to this token any more.
     pub(crate) fn forget(&mut self, token: u64) {
         let Some(id) = self.by_token.remove(&token) else { return };

@@ -4,10 +4,12 @@ use crate::action::{Action, Answer, Class, Refusal, class_of};
 use crate::gateway::Gateway;
 use crate::links::Links;
 use crate::recent::{Consumed, Outcome, Recent};
+use crate::transfer::{Fetched, Taken, Transfer};
 use quorate_crypto::{CheckedMessage, HashedTransaction, Signer, Verified};
 use quorate_ledger::{AdmissionControl, ExecutedBlock};
 use quorate_pbft::{
-    Config, Execution, Ignored, Input, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict, Waits,
+    Config, Execution, Ignored, Input, Installed, Outbox, Phase, Recovered, Replica, ReplicaStatus, Verdict,
+    Waits,
 };
 use quorate_types::probes::hit;
 use quorate_types::{
@@ -61,6 +63,16 @@ pub enum Event {
         to: ReplicaId,
         first: Seq,
     },
+    /// All that was given before [`Action::PrepareInstall`] is durable.
+    InstallState {
+        seq: Seq,
+    },
+    /// A fetched state is durable in place of the executed one.
+    Installed {
+        installed: Box<Installed>,
+        /// As of that state.
+        admission: AdmissionControl,
+    },
     /// The parts of a checkpoint's state, or the leaves of one of them.
     StateRead {
         to: ReplicaId,
@@ -101,6 +113,9 @@ pub struct Host<S> {
     recent: Recent,
     gateway: Gateway,
     links: Links,
+    transfer: Transfer,
+    /// A state that was fetched and is not installed yet.
+    fetched: Option<Box<Fetched>>,
 }
 
 /// How far away the next look is when nothing is planned.
@@ -119,6 +134,8 @@ impl<S: Signer> Host<S> {
             recent: Recent::default(),
             gateway: Gateway::default(),
             links: Links::default(),
+            transfer: Transfer::default(),
+            fetched: None,
         };
         (host, turn)
     }
@@ -149,12 +166,55 @@ impl<S: Signer> Host<S> {
                     send(to, Message::Block(block), &mut turn);
                 }
             }
+            Event::InstallState { seq } => {
+                let fetched = self.fetched.take_if(|fetched| fetched.header.height == seq);
+                turn.actions.extend(fetched.map(Action::Install));
+            }
+            Event::Installed { installed, admission } => {
+                self.on_installed(now, *installed, admission, &mut turn);
+            }
             Event::BlocksGone { to, first } => send(to, Message::Notice(Notice::Pruned { first }), &mut turn),
             Event::StateRead { to, message } => send(to, message, &mut turn),
             Event::Deadline => self.input(now, Input::Deadline, &mut turn),
         }
         self.watch_primary(now, &mut turn);
+        self.fetch_state(now, &mut turn);
         turn
+    }
+
+    /// T1, T2: goes on with the transfer of a state, if one is needed.
+    fn fetch_state(&mut self, now: Now, turn: &mut Turn) {
+        let status = self.status;
+        self.fetched.take_if(|fetched| fetched.header.height <= status.committed);
+        if let Some(seq) = self.fetched.as_ref().map(|fetched| fetched.header.height) {
+            // Until base has reached it the core would only refuse.
+            if seq <= status.base && !status.installing {
+                let _ = self.core(now, Input::StateFetched { seq }, turn);
+            }
+            return;
+        }
+        if !status.needs_state || status.installing {
+            return;
+        }
+        let peers = self.links.connected_peers();
+        for (peer, ask) in self.transfer.ask(now.monotonic, status.committed, &peers) {
+            send(peer, ask, turn);
+        }
+        if let Some(fetched) = self.transfer.finish() {
+            self.fetched = Some(Box::new(fetched));
+            self.fetch_state(now, turn);
+        }
+    }
+
+    fn on_installed(&mut self, now: Now, installed: Installed, admission: AdmissionControl, turn: &mut Turn) {
+        self.admission = admission;
+        self.recent = Recent::default();
+        self.input(now, Input::Installed(Box::new(installed)), turn);
+        // What became of their transactions meanwhile others know: asked again, they are told there.
+        for token in self.gateway.take_all() {
+            let answer = Answer::Refused(Refusal { code: ErrorCode::Busy, retry_after_ms: 100 });
+            turn.actions.push(Action::Answer { token, answer });
+        }
     }
 
     fn input(&mut self, now: Now, input: Input, turn: &mut Turn) {
@@ -186,6 +246,18 @@ impl<S: Signer> Host<S> {
             }
             CheckedMessage::Notice(Notice::Pong { number }) => {
                 self.links.pong(from, *number, now.monotonic);
+            }
+            CheckedMessage::StateParts(_) | CheckedMessage::StateLeaves(_) => {
+                let taken = match message.into_inner() {
+                    CheckedMessage::StateParts(parts) => self.transfer.take_parts(from, *parts),
+                    CheckedMessage::StateLeaves(leaves) => self.transfer.take_leaves(from, *leaves),
+                    _ => Taken::Unasked,
+                };
+                turn.verdict = Some(match taken {
+                    Taken::Used => Verdict::Accepted,
+                    Taken::Unasked => Verdict::Ignored(Ignored::Unasked),
+                    Taken::Lie => Verdict::Ignored(Ignored::Invalid),
+                });
             }
             CheckedMessage::Forward(_) => {
                 let useful = message.map(|message| self.useful_requests(now, message));
@@ -356,7 +428,8 @@ impl<S: Signer> Host<S> {
     /// When [`Event::Deadline`] is due next. It does not move while nothing happens.
     pub fn next_deadline(&self, now: Now) -> Monotonic {
         let look = self.links.next_look(self.backup_waits());
-        let due = self.replica.next_deadline().into_iter().chain(look).min();
+        let fetching = self.transfer.next_deadline().filter(|_| self.status.needs_state);
+        let due = self.replica.next_deadline().into_iter().chain(look).chain(fetching).min();
         due.unwrap_or(now.monotonic.plus(NOTHING_DUE))
     }
 
@@ -373,6 +446,11 @@ impl<S: Signer> Host<S> {
     /// What the replica waits for.
     pub fn waits(&self, now: Now) -> Waits {
         self.replica.waits(now.monotonic)
+    }
+
+    /// The block whose state is fetched, and how many of its parts are here, of how many.
+    pub fn transfer(&self) -> Option<(Seq, usize, usize)> {
+        self.transfer.progress()
     }
 
     /// Whether a peer is connected, and for how long nothing has come from it.

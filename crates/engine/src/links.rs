@@ -55,6 +55,10 @@ impl Links {
         }
     }
 
+    pub(crate) fn connected_peers(&self) -> Vec<ReplicaId> {
+        self.peers.iter().filter(|(_, link)| link.connected).map(|(peer, _)| *peer).collect()
+    }
+
     pub(crate) fn count_connected(&self) -> usize {
         self.peers.values().filter(|link| link.connected).count()
     }

@@ -400,6 +400,7 @@ impl<S: Signer> Replica<S> {
             view_changes: self.view_changes_for_pending(),
             hello_missing: self.hello_missing(),
             needs_state: self.needs_state(),
+            installing: self.installing.is_some(),
             may_mark: self.can_vote() && self.executed >= self.mark_floor,
         }
     }

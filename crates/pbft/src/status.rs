@@ -37,6 +37,8 @@ pub struct ReplicaStatus {
     pub hello_missing: u16,
     /// The blocks to catch up with are gone elsewhere: a later state must be fetched (T1).
     pub needs_state: bool,
+    /// A fetched state is being installed (T3).
+    pub installing: bool,
     /// Whether a barrier read may be answered: every slot with a logged certificate is executed (N9, F2).
     pub may_mark: bool,
 }
