@@ -30,5 +30,7 @@ pub use machine::{LedgerError, Machine, built_in_applications};
 pub use namespace::Namespace;
 pub use rules::genesis_header;
 pub use state::{SharedState, State};
-pub use store::{Interrupted, Interruption, MemoryStateStore, StateChanges, StateStore, StoredState};
+pub use store::{
+    Interrupted, Interruption, MemoryStateStore, StateChanges, StateProof, StateStore, StoredState,
+};
 pub use transfer::{Assembly, PartLeaves, PartedState, TransferError};

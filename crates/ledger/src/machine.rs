@@ -95,18 +95,21 @@ impl Machine {
     ) -> Result<Self, LedgerError> {
         let rules = Arc::new(Rules::new(genesis)?);
         let application = choose(genesis, applications)?;
-        let height = stored.height;
-        let hash = header_hash(header);
-        let tree = Tree::from_leaves(stored.leaves);
-        if header.ledger != rules.ledger
-            || header.height != height
-            || hash != stored.header_hash
-            || header.state_root != tree.root()
-        {
-            return Err(LedgerError::StateMismatch { height });
-        }
-        let state = State::new(rules.clone(), height, header.time, hash, tree);
+        let state = stored_state(&rules, stored, header)?;
         Ok(Self::at(rules, application, state, Uncommitted::default()))
+    }
+
+    /// Goes on from a durable state that was not executed here, after the block of `header` (T3). Whoever holds the shared state sees
+    /// it from then on.
+    ///
+    /// # Errors
+    /// If state and header do not belong together, or belong to another ledger. The machine is then as it was.
+    pub fn install(&mut self, stored: StoredState, header: &Header) -> Result<(), LedgerError> {
+        let state = stored_state(&self.rules, stored, header)?;
+        self.obligation = obligation(&*self.application, state.leaves());
+        self.uncommitted = Uncommitted::default();
+        *self.state.write() = state;
+        Ok(())
     }
 
     fn at(
@@ -217,6 +220,21 @@ impl Machine {
         self.committed(upto);
         Ok(true)
     }
+}
+
+/// The state that was stored after the block of this header.
+fn stored_state(rules: &Arc<Rules>, stored: StoredState, header: &Header) -> Result<State, LedgerError> {
+    let height = stored.height;
+    let hash = header_hash(header);
+    let tree = Tree::from_leaves(stored.leaves);
+    if header.ledger != rules.ledger
+        || header.height != height
+        || hash != stored.header_hash
+        || header.state_root != tree.root()
+    {
+        return Err(LedgerError::StateMismatch { height });
+    }
+    Ok(State::new(rules.clone(), height, header.time, hash, tree))
 }
 
 fn obligation(application: &dyn Application, leaves: &Leaves) -> Option<LedgerTime> {

@@ -1,6 +1,6 @@
 //! The port through which the state becomes durable, and its in-memory implementation.
 
-use quorate_types::{Digest, Seq};
+use quorate_types::{BlockCertificate, Digest, Header, Seq};
 use std::collections::BTreeMap;
 
 /// What changed between two durable heights: each key with its new value, or `None` for removed. Removing a key that is
@@ -16,6 +16,13 @@ pub struct StoredState {
     pub header_hash: Digest,
     /// Every key with its value, in any order.
     pub leaves: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// The header of the block after which a state is the state, and its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateProof {
+    pub header: Header,
+    pub certificate: BlockCertificate,
 }
 
 /// Keeps one durable state: that of the last commit.
@@ -34,11 +41,18 @@ pub trait StateStore {
     /// If the store cannot be read or is damaged.
     fn position(&self) -> Result<Option<Seq>, Self::Error>;
 
-    /// Makes this the durable state, whatever was before (T3). All of it or nothing; durable when it returns.
+    /// Makes this the durable state, whatever was before, and keeps what proves it: the block after which it is the state may be
+    /// stored nowhere else yet (T3). All of it or nothing; durable when it returns.
     ///
     /// # Errors
     /// As [`StateStore::commit`].
-    fn replace(&mut self, state: StoredState) -> Result<(), Self::Error>;
+    fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), Self::Error>;
+
+    /// What [`StateStore::replace`] kept last, if it was ever called.
+    ///
+    /// # Errors
+    /// If the store cannot be read or is damaged.
+    fn proof(&self) -> Result<Option<StateProof>, Self::Error>;
 
     /// Makes the state after block `height` durable: the last one with these changes. All of it or nothing, even if the
     /// machine stops in the midst of it; durable when it returns.
@@ -53,6 +67,7 @@ pub trait StateStore {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStateStore {
     meta: Option<(Seq, Digest)>,
+    proof: Option<StateProof>,
     leaves: BTreeMap<Vec<u8>, Vec<u8>>,
     interruption: Option<Interruption>,
 }
@@ -112,8 +127,13 @@ impl StateStore for MemoryStateStore {
         Ok(self.height())
     }
 
-    fn replace(&mut self, state: StoredState) -> Result<(), Interrupted> {
+    fn proof(&self) -> Result<Option<StateProof>, Interrupted> {
+        Ok(self.proof.clone())
+    }
+
+    fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), Interrupted> {
         self.interrupted(|store| {
+            store.proof = Some(proof.clone());
             store.meta = Some((state.height, state.header_hash));
             store.leaves = state.leaves.into_iter().collect();
         })

@@ -27,6 +27,26 @@ pub enum RecoveryError {
     Corrupt(String),
 }
 
+/// Goes on with what a crash may have cut short (T3): a fetched state is durable, and the blocks still are those from before. Returns
+/// whether there was something to do.
+///
+/// # Errors
+/// If a store cannot be read or written.
+pub fn finish_install<D: Disk, S: StateStore>(
+    blocks: &mut BlockStore<D>,
+    store: &S,
+) -> Result<bool, RecoveryError> {
+    let state = |error: S::Error| RecoveryError::State(error.to_string());
+    let (height, proof) = (store.position().map_err(state)?, store.proof().map_err(state)?);
+    match proof.filter(|proof| height == Some(proof.header.height) && proof.header.height > blocks.tip()) {
+        None => Ok(false),
+        Some(proof) => {
+            blocks.restart_after(proof.header, proof.certificate)?;
+            Ok(true)
+        }
+    }
+}
+
 /// The machine at the last intact block: the state of the last checkpoint and the blocks since (K1). `on_block` sees each
 /// block that is executed again, for indexes that are written behind.
 ///

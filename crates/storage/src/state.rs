@@ -2,8 +2,8 @@
 
 use crate::index::{Index, IndexEntry};
 use quorate_ledger::StateChanges as Changes;
-use quorate_ledger::{StateStore, StoredState};
-use quorate_types::{Digest, Seq, TransactionId};
+use quorate_ledger::{StateProof, StateStore, StoredState};
+use quorate_types::{BlockCertificate, Digest, Header, Seq, TransactionId};
 use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -173,7 +173,15 @@ impl StateStore for RedbStateStore {
         Ok(height.map(|height| Seq::new(u64::from_be_bytes(height))))
     }
 
-    fn replace(&mut self, state: StoredState) -> Result<(), StateError> {
+    fn proof(&self) -> Result<Option<StateProof>, StateError> {
+        let read = self.database.begin_read()?;
+        let proof = read.open_table(META)?.get("proof")?;
+        let decoded =
+            proof.and_then(|proof| quorate_codec::decode::<(Header, BlockCertificate)>(proof.value()).ok());
+        Ok(decoded.map(|(header, certificate)| StateProof { header, certificate }))
+    }
+
+    fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), StateError> {
         let write = self.database.begin_write()?;
         write.delete_table(LEAVES)?;
         {
@@ -182,7 +190,10 @@ impl StateStore for RedbStateStore {
                 leaves.insert(&key[..], &value[..])?;
             }
             let position = [&state.height.get().to_be_bytes()[..], &state.header_hash.0].concat();
-            write.open_table(META)?.insert("position", &position[..])?;
+            let proof = quorate_codec::encode(&(proof.header.clone(), proof.certificate.clone()));
+            let mut meta = write.open_table(META)?;
+            meta.insert("position", &position[..])?;
+            meta.insert("proof", &proof[..])?;
         }
         write.commit()?;
         Ok(())

@@ -239,6 +239,30 @@ fn a_restored_machine_goes_on_as_the_original() {
     assert_eq!(rebuilt.root(), ledger.machine.state().root());
 }
 
+/// What was executed before and is not durable counts for nothing afterwards.
+#[test]
+fn t3_a_machine_goes_on_from_a_state_that_it_did_not_execute() {
+    let mut ledger = Ledger::new();
+    let batches = history(&ledger, 20);
+    let mut store = MemoryStateStore::new();
+    play(&mut ledger.machine, &batches[..10]);
+    let header = ledger.machine.execute(Seq::new(11), batches[10].clone()).header.clone();
+    ledger.machine.commit_to(&mut store, Seq::new(11)).unwrap();
+    let stored = store.load().unwrap().unwrap();
+    let mut behind = Machine::genesis(&ledger.genesis, built_in_applications()).unwrap();
+    play(&mut behind, &batches[..3]);
+    let shared = behind.shared_state();
+    let wrong = Header { parent: Digest::ZERO, ..header.clone() };
+    assert!(behind.install(stored.clone(), &wrong).is_err());
+    assert_eq!((behind.height(), shared.read().height()), (Seq::new(3), Seq::new(3)), "it is as it was");
+    behind.install(stored, &header).unwrap();
+    assert_eq!((behind.height(), shared.read().height()), (Seq::new(11), Seq::new(11)));
+    assert_eq!(behind.obligation(), ledger.machine.obligation());
+    assert_eq!(play(&mut behind, &batches), play(&mut ledger.machine, &batches));
+    assert!(behind.commit_to(&mut store, Seq::new(20)).unwrap());
+    assert_eq!(Tree::from_leaves(store.load().unwrap().unwrap().leaves).root(), behind.state().root());
+}
+
 #[test]
 fn a_state_that_does_not_belong_to_its_header_is_refused() {
     let mut ledger = Ledger::new();

@@ -1,4 +1,5 @@
 use super::*;
+use quorate_types::{CertificateKind, Epoch, LedgerId, LedgerTime, ReplicaId, Signature};
 
 fn changes(of: &[(&str, Option<&str>)]) -> Changes {
     let one = |(key, value): &(&str, Option<&str>)| {
@@ -10,6 +11,31 @@ fn changes(of: &[(&str, Option<&str>)]) -> Changes {
 fn state(height: u64, leaves: &[(&str, &str)]) -> StoredState {
     let leaves = leaves.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
     StoredState { height: Seq::new(height), header_hash: Digest([7; 32]), leaves: leaves.collect() }
+}
+
+fn proof(height: u64) -> StateProof {
+    let header = Header {
+        ledger: LedgerId([7; 32]),
+        epoch: Epoch::ZERO,
+        height: Seq::new(height),
+        parent: Digest([1; 32]),
+        time: LedgerTime(height),
+        batch_digest: Digest([1; 32]),
+        transactions_root: Digest([2; 32]),
+        results_root: Digest([3; 32]),
+        state_root: Digest([4; 32]),
+        members_hash: Digest([5; 32]),
+        transaction_count: 0,
+    };
+    let (epoch, kind) = (Epoch::ZERO, CertificateKind::Checkpoint);
+    let certificate = BlockCertificate {
+        epoch,
+        height: header.height,
+        header: Digest([6; 32]),
+        kind,
+        signatures: vec![(ReplicaId::new(2), Signature([8; 64]))],
+    };
+    StateProof { header, certificate }
 }
 
 #[test]
@@ -32,12 +58,14 @@ fn a_state_is_replaced_whole() {
     let path = place.path().join("state.redb");
     let mut store = RedbStateStore::open(&path).unwrap();
     store.commit(Seq::new(3), Digest([3; 32]), &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
-    store.replace(state(90, &[("b", "9"), ("z", "0")])).unwrap();
+    assert_eq!(store.proof().unwrap(), None);
+    store.replace(state(90, &[("b", "9"), ("z", "0")]), &proof(90)).unwrap();
     drop(store);
     let mut store = RedbStateStore::open(&path).unwrap();
     assert_eq!(store.load().unwrap(), Some(state(90, &[("b", "9"), ("z", "0")])));
     store.commit(Seq::new(93), Digest([7; 32]), &changes(&[("z", None)])).unwrap();
     assert_eq!(store.load().unwrap(), Some(state(93, &[("b", "9")])));
+    assert_eq!(store.proof().unwrap(), Some(proof(90)));
 }
 
 #[test]

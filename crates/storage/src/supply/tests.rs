@@ -2,7 +2,7 @@ use super::*;
 use crate::blocks::StoredBlock;
 use crate::simulated::SimulatedDisk;
 use quorate_crypto::header_hash;
-use quorate_ledger::{Assembly, MemoryStateStore, StoredState, tree::Tree};
+use quorate_ledger::{Assembly, MemoryStateStore, StateProof, StoredState, tree::Tree};
 use quorate_types::{Block, CertificateKind, Digest, Epoch, LedgerId, LedgerTime};
 
 const LEDGER: LedgerId = LedgerId([7; 32]);
@@ -39,6 +39,13 @@ fn chain(tip: u64, certified: &[u64]) -> (BlockStore<SimulatedDisk>, Vec<StoredS
     (blocks, states)
 }
 
+/// Makes this the stored state, with any certificate: only the blocks' own counts here.
+fn put(store: &mut MemoryStateStore, state: &StoredState, blocks: &BlockStore<SimulatedDisk>) {
+    let header = blocks.header(state.height).unwrap().unwrap();
+    let certificate = blocks.certificate(Seq::new(5)).unwrap().unwrap();
+    store.replace(state.clone(), &StateProof { header, certificate }).unwrap();
+}
+
 fn parts_above(
     supply: &mut StateSupply,
     above: u64,
@@ -70,7 +77,7 @@ fn leaves_of(
 fn what_is_given_puts_the_state_together() {
     let (blocks, states) = chain(5, &[5]);
     let mut store = MemoryStateStore::new();
-    store.replace(states[4].clone()).unwrap();
+    put(&mut store, &states[4], &blocks);
     let mut supply = StateSupply::default();
     let parts = parts_above(&mut supply, 4, &blocks, &store).expect("it is above 4");
     let mut assembly = Assembly::new(&parts.header, parts.parts).unwrap();
@@ -89,9 +96,9 @@ fn only_what_is_newer_and_certified_is_given() {
     let mut store = MemoryStateStore::new();
     let mut supply = StateSupply::default();
     assert_eq!(parts_above(&mut supply, 0, &blocks, &store), None, "there is no state");
-    store.replace(states[3].clone()).unwrap();
+    put(&mut store, &states[3], &blocks);
     assert_eq!(parts_above(&mut supply, 0, &blocks, &store), None, "block 4 has no certificate");
-    store.replace(states[4].clone()).unwrap();
+    put(&mut store, &states[4], &blocks);
     assert_eq!(parts_above(&mut supply, 5, &blocks, &store), None, "the peer has it");
     assert!(parts_above(&mut supply, 4, &blocks, &store).is_some());
     assert_eq!(leaves_of(&mut supply, 5, 1, &blocks, &store), None, "it is in one part");
@@ -105,7 +112,7 @@ fn a_state_that_is_fetched_stays_for_a_while() {
     let mut store = MemoryStateStore::new();
     let mut supply = StateSupply::default();
     for state in &states[2..] {
-        store.replace(state.clone()).unwrap();
+        put(&mut store, state, &blocks);
         assert!(parts_above(&mut supply, 0, &blocks, &store).is_some());
     }
     assert!(supply.heights().eq([Seq::new(4), Seq::new(5)]));
