@@ -24,3 +24,39 @@ fn d4_blocks_beyond_what_the_log_knows_of_say_that_it_lost_its_end() {
     records.push(Record::Stable(checkpoint(16)));
     assert!(fits(&records, 24) && !fits(&records, 25));
 }
+
+/// The state of a fetched checkpoint is durable, and power was cut before the blocks began after it.
+#[test]
+fn t3_an_install_that_was_cut_short_is_finished() {
+    use crate::SimulatedDisk;
+    use quorate_ledger::{MemoryStateStore, StateProof, StoredState};
+    use quorate_types::{Header, LedgerId, LedgerTime};
+    let ledger = LedgerId([7; 32]);
+    let disk = SimulatedDisk::new();
+    let open = || BlockStore::open(disk.clone(), ledger).unwrap();
+    let header = Header {
+        ledger,
+        epoch: Epoch::ZERO,
+        height: Seq::new(40),
+        parent: Digest([1; 32]),
+        time: LedgerTime(40),
+        batch_digest: Digest([1; 32]),
+        transactions_root: Digest([2; 32]),
+        results_root: Digest([3; 32]),
+        state_root: Digest([4; 32]),
+        members_hash: Digest([5; 32]),
+        transaction_count: 0,
+    };
+    let mut store = MemoryStateStore::new();
+    assert!(!finish_install(&mut open(), &store).unwrap(), "there is nothing to finish");
+    let state = StoredState { height: Seq::new(40), header_hash: Digest([9; 32]), leaves: Vec::new() };
+    let proof = StateProof { header: header.clone(), certificate: checkpoint(40) };
+    store.replace(state, &proof).unwrap();
+    assert!(finish_install(&mut open(), &store).unwrap());
+    let mut blocks = open();
+    assert_eq!((blocks.first().get(), blocks.header(Seq::new(40)).unwrap()), (41, Some(header)));
+    assert!(!finish_install(&mut blocks, &store).unwrap(), "once is enough");
+    // A later state that was made here needs no such proof.
+    store.commit(Seq::new(50), Digest([8; 32]), &quorate_ledger::StateChanges::new()).unwrap();
+    assert!(!finish_install(&mut open(), &store).unwrap());
+}
