@@ -5,7 +5,7 @@ use crate::shared::{Shared, lock, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
 use quorate_engine::Event;
-use quorate_ledger::{Machine, StateChanges, StateStore};
+use quorate_ledger::{Machine, StateChanges, StateProof, StateStore, StoredState};
 use quorate_storage::BlockStore;
 use quorate_types::{Digest, Seq};
 use std::sync::{Arc, Mutex};
@@ -19,9 +19,15 @@ struct Checkpoint {
     changed: Option<(Digest, StateChanges)>,
 }
 
+enum Work {
+    Commit(Checkpoint),
+    /// Put a fetched state in place of the stored one, and say when that is durable.
+    Replace(Box<(StoredState, StateProof)>, Sender<()>),
+}
+
 /// The thread. It ends, after what it was given, when this is dropped.
 pub(crate) struct Checkpoints {
-    given: Option<Sender<Checkpoint>>,
+    given: Option<Sender<Work>>,
     thread: Option<JoinHandle<()>>,
     /// Height of the state that became durable last.
     durable: Arc<Mutex<Option<Seq>>>,
@@ -46,7 +52,16 @@ impl Checkpoints {
     pub(crate) fn make_durable(&self, machine: &Machine, seq: Seq) {
         let checkpoint = Checkpoint { seq, changed: machine.changes_since_commit(seq) };
         if let Some(given) = &self.given {
-            post(given, checkpoint);
+            post(given, Work::Commit(checkpoint));
+        }
+    }
+
+    /// Puts a fetched state in place of the stored one, after what was given before. Durable when it returns.
+    pub(crate) fn replace(&self, state: StoredState, proof: StateProof) {
+        let (done, durable) = crossbeam_channel::bounded(1);
+        if let Some(given) = &self.given {
+            post(given, Work::Replace(Box::new((state, proof)), done));
+            let _ = durable.recv();
         }
     }
 
@@ -63,15 +78,22 @@ impl Drop for Checkpoints {
     }
 }
 
-fn run(
-    shared: &Shared,
-    core: &Sender<CoreInput>,
-    taken: &Receiver<Checkpoint>,
-    durable: &Mutex<Option<Seq>>,
-) {
+fn run(shared: &Shared, core: &Sender<CoreInput>, taken: &Receiver<Work>, durable: &Mutex<Option<Seq>>) {
     let Ok(mut store) = shared.store.with(|store| store.clone()) else { return };
     let mut last = None;
-    for Checkpoint { seq, changed } in taken {
+    for work in taken {
+        let Checkpoint { seq, changed } = match work {
+            Work::Commit(checkpoint) => checkpoint,
+            Work::Replace(fetched, done) => {
+                let (state, proof) = *fetched;
+                last = Some(state.height);
+                if let Err(error) = store.replace(state, &proof) {
+                    disk_failed("state", &error);
+                }
+                post(&done, ());
+                continue;
+            }
+        };
         // Never back to an older state, whatever is asked for.
         let changed = changed.filter(|_| Some(seq) > last);
         let start = Instant::now();

@@ -6,9 +6,10 @@ use crate::core_thread::CoreInput;
 use crate::shared::{Shared, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
-use quorate_crypto::HashedBatch;
-use quorate_engine::Event;
-use quorate_ledger::{ExecutedBlock, Machine};
+use quorate_crypto::{HashedBatch, header_hash};
+use quorate_engine::{Event, Fetched};
+use quorate_ledger::{ExecutedBlock, Machine, StateProof};
+use quorate_pbft::Installed;
 use quorate_storage::index::{IndexEntry, number_key};
 use quorate_storage::{BlockStore, StoredBlock};
 use quorate_types::{
@@ -30,6 +31,8 @@ pub(crate) enum ExecutionInput {
         to: ReplicaId,
         from: Seq,
     },
+    /// Put a fetched state in place of the executed one (T3).
+    Install(Box<Fetched>),
     /// Make what is written durable, close the stores, end.
     Stop,
 }
@@ -60,7 +63,17 @@ pub(crate) fn run(
                     disk_failed("blocks", &error);
                 }
             }
+            ExecutionInput::Install(fetched) => {
+                let installed = install(&mut machine, shared, &checkpoints, *fetched);
+                post(core, CoreInput::Event(installed));
+            }
             ExecutionInput::ReadBlocks { to, from } => {
+                if let Ok(first) = shared.blocks.with(|blocks| blocks.first())
+                    && from < first
+                {
+                    post(core, CoreInput::Event(Event::BlocksGone { to, first }));
+                    continue;
+                }
                 let links = shared.trust.genesis().parameters.most_links();
                 let (most, bytes) = (limits::FETCH_BLOCKS, limits::FETCH_BYTES);
                 let read = shared.blocks.with(|blocks| blocks.certified_blocks(from, most, bytes, links));
@@ -84,6 +97,31 @@ pub(crate) fn run(
             }
         }
     }
+}
+
+/// T3: the state first, with what proves it, then the blocks; a crash in between is finished at the next start.
+///
+/// # Panics
+/// If the state does not belong to its header: it was checked part by part before.
+fn install(machine: &mut Machine, shared: &Shared, checkpoints: &Checkpoints, fetched: Fetched) -> Event {
+    let Fetched { header, certificate, state } = fetched;
+    let seq = header.height;
+    checkpoints
+        .replace(state.clone(), StateProof { header: header.clone(), certificate: certificate.clone() });
+    let restarted = shared.blocks.with(|blocks| blocks.restart_after(header.clone(), certificate.clone()));
+    if let Ok(Err(error)) = restarted {
+        disk_failed("blocks", &error);
+    }
+    machine.install(state, &header).expect("every part was checked against the header");
+    let installed = Installed {
+        seq,
+        header_hash: header_hash(&header),
+        time: header.time,
+        obligation: machine.obligation(),
+        certificate,
+    };
+    let admission = machine.state().admission_control();
+    Event::Installed { installed: Box::new(installed), admission }
 }
 
 /// Writes a block and its index entries, not yet durable.

@@ -22,6 +22,7 @@ mod shared;
 mod stall;
 mod start;
 mod stop;
+mod supply;
 mod verify;
 
 pub use config::FileConfig;

@@ -4,6 +4,7 @@ use crate::core_thread::CoreInput;
 use crate::execution::ExecutionInput;
 use crate::reports;
 use crate::shared::{Shared, post};
+use crate::supply::Asked;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use quorate_codec::encode_message;
@@ -26,6 +27,7 @@ pub(crate) struct Outward {
     pub(crate) network: Network,
     pub(crate) execution: Sender<ExecutionInput>,
     pub(crate) core: Sender<CoreInput>,
+    pub(crate) supply: Sender<Asked>,
     pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
 }
 
@@ -65,6 +67,13 @@ impl Outward {
                 post(&self.execution, ExecutionInput::Certificate(certificate.clone()));
                 post(&self.core, CoreInput::Event(Event::Certified(certificate)));
             }
+            Action::ReadState { to, fetch } => {
+                // Full: the peer asks again, or another.
+                let _ = self.supply.try_send((to, fetch));
+            }
+            // By now everything before it was handed over.
+            Action::PrepareInstall { seq } => post(&self.core, CoreInput::Event(Event::InstallState { seq })),
+            Action::Install(fetched) => post(&self.execution, ExecutionInput::Install(fetched)),
             Action::ReadBlocks { to, from } => {
                 post(&self.execution, ExecutionInput::ReadBlocks { to, from });
             }

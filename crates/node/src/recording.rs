@@ -9,12 +9,12 @@ use quorate_crypto::{
     Cache, Claim, Ed25519Verifier, Rule, Signer, Verified, Verifier, sha256, verify_all, verify_one,
 };
 use quorate_engine::Recorder;
-use quorate_pbft::{Config, Execution, Input, Outbox, Recovered, Replica, Tuning, Verdict};
+use quorate_pbft::{Config, Execution, Input, Installed, Outbox, Recovered, Replica, Tuning, Verdict};
 use quorate_proof::TrustRoot;
 use quorate_proof::genesis_file;
 use quorate_types::{
-    Digest, LedgerTime, Message, Monotonic, Now, Number, PublicKey, Record, ReplicaId, Seq, SessionId,
-    Signature, SignedTransaction, Wall,
+    BlockCertificate, Digest, LedgerTime, Message, Monotonic, Now, Number, PublicKey, Record, ReplicaId, Seq,
+    SessionId, Signature, SignedTransaction, Wall,
 };
 use std::collections::VecDeque;
 use std::fs::File;
@@ -29,6 +29,7 @@ const VERSION: u32 = 1;
 type Signatures = Arc<Mutex<VecDeque<Signature>>>;
 
 type Executed = (Seq, Digest, LedgerTime, Vec<(PublicKey, SessionId, Number)>, Option<LedgerTime>);
+type RecordedInstall = (Seq, Digest, LedgerTime, Option<LedgerTime>, BlockCertificate);
 /// Version, genesis file, member, nonce, clocks; then what was found on disk.
 type StartFrame = (
     (u32, String, ReplicaId, [u8; 32], (u64, u64)),
@@ -47,6 +48,8 @@ const PRIMARY_HEARD: u8 = 4;
 const PEER_CONNECTED: u8 = 5;
 const EXECUTED: u8 = 6;
 const CHECKPOINT_DURABLE: u8 = 7;
+const STATE_FETCHED: u8 = 8;
+const INSTALLED: u8 = 9;
 
 /// A signer that remembers what it signed for the recording, if there is one.
 #[derive(Clone, Debug)]
@@ -170,6 +173,12 @@ fn input_frame(now: Now, input: &Input) -> InputFrame {
             (EXECUTED, encode(&executed))
         }
         Input::CheckpointDurable { seq } => (CHECKPOINT_DURABLE, encode(seq)),
+        Input::StateFetched { seq } => (STATE_FETCHED, encode(seq)),
+        Input::Installed(installed) => {
+            let Installed { seq, header_hash, time, obligation, certificate } = &**installed;
+            let recorded: RecordedInstall = (*seq, *header_hash, *time, *obligation, certificate.clone());
+            (INSTALLED, encode(&recorded))
+        }
     };
     (clocks(now), kind, payload)
 }
@@ -378,6 +387,13 @@ impl Replayer {
             }
             CHECKPOINT_DURABLE => {
                 ("a durable checkpoint", Input::CheckpointDurable { seq: decode(payload).map_err(text)? })
+            }
+            STATE_FETCHED => ("a fetched state", Input::StateFetched { seq: decode(payload).map_err(text)? }),
+            INSTALLED => {
+                let (seq, header_hash, time, obligation, certificate): RecordedInstall =
+                    decode(payload).map_err(text)?;
+                let installed = Installed { seq, header_hash, time, obligation, certificate };
+                ("an installed state", Input::Installed(Box::new(installed)))
             }
             other => return Err(format!("kind {other}")),
         })

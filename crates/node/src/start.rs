@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
-use crate::{execution, http, inbound, log_thread, verify};
+use crate::{execution, http, inbound, log_thread, supply, verify};
 use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
@@ -21,7 +21,7 @@ use quorate_network::{Network, NetworkError};
 use quorate_pbft::{Config, Recovered, Tuning};
 use quorate_proof::TrustRoot;
 use quorate_proof::genesis_file::{self, GenesisFileError};
-use quorate_storage::recovery::{RecoveryError, recover, replay};
+use quorate_storage::recovery::{RecoveryError, finish_install, recover, replay};
 use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Identity, LogError, RealDisk, RedbStateStore, SegmentedLog,
 };
@@ -34,6 +34,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+/// What peers ask of a state and wait for: more is dropped, and asked again.
+const SUPPLY_QUEUE: usize = 64;
 /// Turns that may wait for the log: the core thread waits beyond that.
 const LOG_QUEUE: usize = 1_024;
 
@@ -180,9 +182,15 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
         );
     }
     let block_disk = RealDisk::open(&directory.blocks()).map_err(NodeError::Disk)?;
-    let blocks = BlockStore::open(block_disk, ledger).map_err(NodeError::Disk)?;
+    let mut blocks = BlockStore::open(block_disk, ledger).map_err(NodeError::Disk)?;
     let mut store =
         RedbStateStore::open(&directory.state()).map_err(|error| NodeError::State(error.to_string()))?;
+    if finish_install(&mut blocks, &store)? {
+        tracing::info!(
+            event = "install_finished",
+            "finished the install of a fetched state that a stop had cut short"
+        );
+    }
     let machine = replay(member.trust.genesis(), &blocks, &mut store, |store, block| {
         store.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
     })?;
@@ -391,11 +399,13 @@ fn spawn_threads(
     let (core, core_input) = unbounded();
     let (execution, execution_input) = unbounded();
     let (log_sender, turns) = bounded(LOG_QUEUE);
+    let (supply, asked) = bounded(SUPPLY_QUEUE);
     let outward = Outward {
         shared: shared.clone(),
         network: network.clone(),
         execution: execution.clone(),
         core: core.clone(),
+        supply,
         outgoing,
     };
     let to_core = core.clone();
@@ -409,6 +419,8 @@ fn spawn_threads(
         named("execution", move || execution::run(machine, &execution_shared, &execution_input, &to_core));
     let thread = CoreThread { host, clocks, input: core_input, log: log_sender, outward };
     threads.push(named("core", move || thread.run(first)));
+    let (supply_shared, to_core) = (shared.clone(), core.clone());
+    threads.push(named("supply", move || supply::run(&supply_shared, &asked, &to_core)));
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
     let service = Service { shared, verify, core };
