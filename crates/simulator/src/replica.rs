@@ -5,13 +5,15 @@ use crate::scheme::{SimSigner, SimVerifier};
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
-use quorate_storage::recovery::{recover, replay};
-use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk};
+use quorate_storage::recovery::{finish_install, recover, replay};
+use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply};
 use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Reservation, Wall};
 use std::collections::VecDeque;
 
 /// Small segments, so that simulations cross their boundaries.
 const SEGMENT_BYTES: usize = 16 * 1024;
+/// Small block files too, so that old ones can be removed.
+const BLOCK_FILE_BYTES: usize = 16 * 1024;
 
 /// The wall clock at virtual time zero, in milliseconds.
 pub(crate) const EPOCH_MS: u64 = 1_000_000_000_000;
@@ -64,6 +66,8 @@ pub(crate) struct Process {
     /// The latest reservation that became durable (D7).
     pub(crate) reserved: Option<Reservation>,
     pub(crate) deadline: Option<u64>,
+    /// States that peers fetch from it.
+    pub(crate) supply: StateSupply,
 }
 
 /// One member: its disks, and its process if it runs.
@@ -81,6 +85,8 @@ pub(crate) struct Node {
     /// An image of the disks from earlier, as a backup is.
     pub(crate) backup: Option<Disks>,
     pub(crate) tuning: Tuning,
+    /// How many blocks below the durable state it keeps; all, if nothing is said.
+    pub(crate) retain_blocks: Option<u64>,
     /// What the last start found missing.
     pub(crate) lost: Option<Lost>,
 }
@@ -97,6 +103,7 @@ impl Node {
             paused_until: 0,
             backup: None,
             tuning: Tuning::default(),
+            retain_blocks: None,
             lost: None,
         }
     }
@@ -127,8 +134,9 @@ impl Node {
         let (log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
             .map_err(|error| damaged("log", &error))?;
         self.lost = self.promised.found(&found.records).err();
-        let blocks =
-            BlockStore::open(self.disks.blocks.clone(), ledger).map_err(|error| damaged("blocks", &error))?;
+        let mut blocks = BlockStore::open_with(self.disks.blocks.clone(), ledger, BLOCK_FILE_BYTES)
+            .map_err(|error| damaged("blocks", &error))?;
+        finish_install(&mut blocks, &self.disks.state).map_err(|error| damaged("install", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
         let recovered =
@@ -155,6 +163,7 @@ impl Node {
             machine,
             outboxes: VecDeque::new(),
             sync_due: false,
+            supply: StateSupply::default(),
             reserved: None,
             deadline: None,
         });

@@ -45,6 +45,8 @@ struct Place {
 pub struct BlockStore<D> {
     disk: D,
     ledger: LedgerId,
+    /// Bytes after which a new file is begun.
+    file_bytes: usize,
     /// What lies below the first block, if that is not block 1.
     base: Option<Base>,
     file: u64,
@@ -78,11 +80,20 @@ impl<D: Disk> BlockStore<D> {
     /// # Errors
     /// If the disk fails.
     pub fn open(disk: D, ledger: LedgerId) -> io::Result<Self> {
+        Self::open_with(disk, ledger, FILE_BYTES)
+    }
+
+    /// [`BlockStore::open`] with files of another size, for tests.
+    ///
+    /// # Errors
+    /// As [`BlockStore::open`].
+    pub fn open_with(disk: D, ledger: LedgerId, file_bytes: usize) -> io::Result<Self> {
         let base = read_base(&disk, ledger)?;
         let mut files: Vec<u64> = disk.list()?.iter().filter_map(|name| number_of(name)).collect();
         files.sort_unstable();
         let mut store = Self {
             ledger,
+            file_bytes,
             file: base.as_ref().map_or(1, |base| base.first_file),
             base,
             offset: 0,
@@ -232,7 +243,7 @@ impl<D: Disk> BlockStore<D> {
     }
 
     fn write(&mut self, entry: &Entry) -> io::Result<Place> {
-        if self.offset >= FILE_BYTES {
+        if self.offset >= self.file_bytes {
             (self.file, self.offset) = (self.file + 1, 0);
         }
         let name = name_of(self.file);

@@ -1,9 +1,10 @@
 //! S1, S2, S10: everyone executes the same blocks, in order, without gaps, and never falls back.
 
 use super::Violation;
+use quorate_crypto::header_hash;
 use quorate_ledger::ExecutedBlock;
 use quorate_storage::{BlockStore, SimulatedDisk};
-use quorate_types::{Digest, ReplicaId, Seq};
+use quorate_types::{Digest, Header, ReplicaId, Seq};
 use std::collections::BTreeMap;
 
 /// What was executed at each height, and how far each member is.
@@ -35,6 +36,24 @@ impl Agreement {
             Some(hash) => {
                 let what = format!("{member} has {} at {height}, others {hash}", block.header_hash);
                 (Err(Violation { property: "S1 agreement", what }), false)
+            }
+        }
+    }
+
+    /// A member goes on from the state after a block that others executed (T3).
+    pub(crate) fn installed(&mut self, member: ReplicaId, header: &Header) -> Result<(), Violation> {
+        let height = header.height;
+        let before = self.at.insert(member, height).unwrap_or(Seq::ZERO);
+        if height <= before {
+            let what = format!("{member} installs the state after {height}, and has executed {before}");
+            return Err(Violation { property: "S10 no way back", what });
+        }
+        match self.blocks.get(&height) {
+            Some(hash) if *hash == header_hash(header) => Ok(()),
+            executed => {
+                let what =
+                    format!("{member} installs the state after {header:?}, others executed {executed:?}");
+                Err(Violation { property: "S1 agreement", what })
             }
         }
     }

@@ -28,7 +28,7 @@ use quorate_engine::Answer;
 use quorate_ledger::{ExecutedBlock, State};
 use quorate_pbft::{ReplicaStatus, Report};
 use quorate_types::{
-    BlockCertificate, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
+    BlockCertificate, Header, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
     SignedStatement, SignedTransaction, TransactionId,
 };
 use reference::Reference;
@@ -141,6 +141,19 @@ impl Checkers {
             let checked = self.reference.block(block, state, &self.parameters);
             self.note(checked);
             self.outcomes.block(block);
+        }
+    }
+
+    /// A member goes on from a state that it fetched.
+    pub(crate) fn installed(&mut self, member: ReplicaId, header: &Header, state: &State) {
+        if self.faulty.contains(&member) {
+            return;
+        }
+        let checked = self.agreement.installed(member, header);
+        self.note_agreement(checked);
+        if state.root() != header.state_root || state.height() != header.height {
+            let what = format!("{member} has another state after {} than its header says", header.height);
+            self.note(Err(Violation { property: "S5 state", what }));
         }
     }
 

@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::replica::Disks;
 use quorate_pbft::ReplicaStatus;
 use quorate_storage::{Disk as _, SimulatedDisk};
-use quorate_types::ReplicaId;
+use quorate_types::{ReplicaId, Seq};
 
 /// What happens to a member's disks while its process is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,16 @@ impl Cluster {
         for node in &mut self.nodes {
             node.tuning.repair_bytes = bytes;
         }
+    }
+
+    /// A member keeps only so many blocks below its durable state, in whole files.
+    pub fn set_retain_blocks(&mut self, member: ReplicaId, blocks: u64) {
+        self.nodes[member.index()].retain_blocks = Some(blocks);
+    }
+
+    /// The first block that a member still has, if it runs.
+    pub fn first_block(&self, member: ReplicaId) -> Option<Seq> {
+        self.nodes[member.index()].process.as_ref().map(|process| process.blocks.first())
     }
 
     /// How many requests are worth a second block under way (N1); for members that are not up.

@@ -1,9 +1,10 @@
 //! What a member's turn asks for: messages, execution, storage.
 
 use super::{Cluster, Happening, Told};
-use quorate_crypto::HashedBatch;
-use quorate_engine::{Action, Event};
-use quorate_pbft::Report;
+use quorate_crypto::{HashedBatch, header_hash};
+use quorate_engine::{Action, Event, Fetched};
+use quorate_ledger::{StateProof, StateStore};
+use quorate_pbft::{Installed, Report};
 use quorate_storage::StoredBlock;
 use quorate_types::probes::hit;
 use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
@@ -29,6 +30,7 @@ impl Cluster {
                 {
                     return self.crash(member);
                 }
+                self.prune(member, seq);
                 self.event(member, Event::CheckpointDurable { seq });
             }
             Action::StoreCertificate(certificate) => {
@@ -39,6 +41,17 @@ impl Cluster {
                 }
                 self.event(member, Event::Certified(certificate));
             }
+            Action::ReadState { to, fetch } => {
+                let node = &mut self.nodes[member.index()];
+                let Some(process) = &mut node.process else { return };
+                match process.supply.answer(&fetch, &process.blocks, &node.disks.state) {
+                    Ok(Some(message)) => self.event(member, Event::StateRead { to, message }),
+                    Ok(None) => {}
+                    Err(_) => self.crash(member),
+                }
+            }
+            Action::PrepareInstall { seq } => self.event(member, Event::InstallState { seq }),
+            Action::Install(fetched) => self.install(member, *fetched),
             Action::ReadBlocks { to, from } => self.read_blocks(member, to, from),
             Action::Answer { token, answer } => self.answers.push_back((token, answer)),
             Action::Report(report) => {
@@ -76,8 +89,47 @@ impl Cluster {
         self.plan(at, Happening::Executed { member, incarnation, block });
     }
 
+    /// Removes old blocks, if this member keeps only some.
+    fn prune(&mut self, member: ReplicaId, durable: Seq) {
+        let node = &mut self.nodes[member.index()];
+        let (Some(process), Some(retain)) = (&mut node.process, node.retain_blocks) else { return };
+        if process.blocks.prune(durable.minus(retain).next()).is_err() {
+            self.crash(member);
+        }
+    }
+
+    /// T3: the state first, with what proves it, then the blocks.
+    fn install(&mut self, member: ReplicaId, fetched: Fetched) {
+        let Fetched { header, certificate, state } = fetched;
+        let node = &mut self.nodes[member.index()];
+        let Some(process) = &mut node.process else { return };
+        let proof = StateProof { header: header.clone(), certificate: certificate.clone() };
+        if node.disks.state.replace(state.clone(), &proof).is_err() {
+            return self.crash(member);
+        }
+        if process.blocks.restart_after(header.clone(), certificate.clone()).is_err() {
+            return self.crash(member);
+        }
+        process.machine.install(state, &header).expect("every part was checked against the header");
+        hit("a process goes on from a fetched state");
+        let installed = Installed {
+            seq: header.height,
+            header_hash: header_hash(&header),
+            time: header.time,
+            obligation: process.machine.obligation(),
+            certificate,
+        };
+        let admission = process.machine.state().admission_control();
+        self.checkers.installed(member, &header, &process.machine.state());
+        self.event(member, Event::Installed { installed: Box::new(installed), admission });
+    }
+
     fn read_blocks(&mut self, member: ReplicaId, to: ReplicaId, from: Seq) {
         let Some(process) = &mut self.nodes[member.index()].process else { return };
+        let first = process.blocks.first();
+        if from < first {
+            return self.event(member, Event::BlocksGone { to, first });
+        }
         let links = self.genesis.parameters.most_links();
         let read = process.blocks.certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES, links);
         // D4: what cannot be read back ends the process.

@@ -2,5 +2,6 @@
 
 mod attacks;
 mod recovery;
+mod transfer;
 mod views;
 mod world;
