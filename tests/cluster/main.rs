@@ -13,4 +13,5 @@ mod load;
 mod rates;
 mod recording;
 mod scrape;
+mod transfer;
 mod why;

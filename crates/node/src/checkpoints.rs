@@ -36,14 +36,14 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// # Panics
     /// If the system refuses a thread.
-    pub(crate) fn start(shared: Arc<Shared>, core: Sender<CoreInput>) -> Self {
+    pub(crate) fn start(shared: Arc<Shared>, core: Sender<CoreInput>, retain_blocks: Option<u64>) -> Self {
         // One more may wait: beyond that execution does, or a slow disk would pile up what the others decide (N9).
         let (given, taken) = crossbeam_channel::bounded(1);
         let durable = Arc::new(Mutex::new(None));
         let told = durable.clone();
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || run(&shared, &core, &taken, &told))
+            .spawn(move || run(&shared, &core, &taken, &told, retain_blocks))
             .expect("the system gives a thread");
         Self { given: Some(given), thread: Some(thread), durable }
     }
@@ -78,7 +78,29 @@ impl Drop for Checkpoints {
     }
 }
 
-fn run(shared: &Shared, core: &Sender<CoreInput>, taken: &Receiver<Work>, durable: &Mutex<Option<Seq>>) {
+/// Removes blocks that neither a restart nor this node's share of the past needs: a restart reads those above the stable checkpoint.
+fn prune(shared: &Shared, durable: Seq, retain: u64) {
+    let status = shared.status();
+    let needed = durable.min(status.stable).min(status.certified);
+    let pruned = shared
+        .blocks
+        .with(|blocks| blocks.prune(needed.minus(retain)).map(|removed| (removed, blocks.first())));
+    match pruned {
+        Ok(Ok((true, first))) => {
+            tracing::info!(event = "pruned", %first, "the blocks below {first} were removed")
+        }
+        Ok(Ok((false, _))) | Err(_) => {}
+        Ok(Err(error)) => disk_failed("blocks", &error),
+    }
+}
+
+fn run(
+    shared: &Shared,
+    core: &Sender<CoreInput>,
+    taken: &Receiver<Work>,
+    durable: &Mutex<Option<Seq>>,
+    retain_blocks: Option<u64>,
+) {
     let Ok(mut store) = shared.store.with(|store| store.clone()) else { return };
     let mut last = None;
     for work in taken {
@@ -109,6 +131,9 @@ fn run(shared: &Shared, core: &Sender<CoreInput>, taken: &Receiver<Work>, durabl
             shared.metrics.synced("state", start.elapsed());
             last = Some(seq);
             *lock(durable) = last;
+        }
+        if let Some(retain) = retain_blocks {
+            prune(shared, seq, retain);
         }
         post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
     }

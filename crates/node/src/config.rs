@@ -16,6 +16,7 @@ pub struct FileConfig {
     pub peer: PeerSection,
     pub log: LogSection,
     pub threads: ThreadSection,
+    pub storage: StorageSection,
     pub testnet: TestnetSection,
 }
 
@@ -105,6 +106,27 @@ pub struct ThreadSection {
     pub runtime: usize,
     /// Threads that verify signatures; 0 for one per core.
     pub verify: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct StorageSection {
+    /// How many blocks below the stable checkpoint are kept at least; without it all are. Old blocks go in whole files.
+    pub retain_blocks: Option<u64>,
+    /// The size at which a new block file is begun.
+    pub block_file_mib: std::num::NonZeroU16,
+}
+
+impl Default for StorageSection {
+    fn default() -> Self {
+        Self { retain_blocks: None, block_file_mib: std::num::NonZeroU16::new(64).expect("not zero") }
+    }
+}
+
+impl StorageSection {
+    pub(crate) fn block_file_bytes(&self) -> usize {
+        usize::from(self.block_file_mib.get()) << 20
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -43,8 +43,9 @@ pub(crate) fn run(
     shared: &Arc<Shared>,
     input: &Receiver<ExecutionInput>,
     core: &Sender<CoreInput>,
+    retain_blocks: Option<u64>,
 ) {
-    let checkpoints = Checkpoints::start(shared.clone(), core.clone());
+    let checkpoints = Checkpoints::start(shared.clone(), core.clone(), retain_blocks);
     while let Ok(next) = input.recv() {
         if let Some(durable) = checkpoints.became_durable() {
             machine.committed(durable);

@@ -182,7 +182,8 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
         );
     }
     let block_disk = RealDisk::open(&directory.blocks()).map_err(NodeError::Disk)?;
-    let mut blocks = BlockStore::open(block_disk, ledger).map_err(NodeError::Disk)?;
+    let mut blocks = BlockStore::open_with(block_disk, ledger, config.storage.block_file_bytes())
+        .map_err(NodeError::Disk)?;
     let mut store =
         RedbStateStore::open(&directory.state()).map_err(|error| NodeError::State(error.to_string()))?;
     if finish_install(&mut blocks, &store)? {
@@ -415,8 +416,10 @@ fn spawn_threads(
     let log_outward = outward.clone();
     threads.push(named("log", move || log_thread::run(log, &turns, &log_outward)));
     let (execution_shared, to_core) = (shared.clone(), core.clone());
-    let execution_thread =
-        named("execution", move || execution::run(machine, &execution_shared, &execution_input, &to_core));
+    let retain = config.storage.retain_blocks;
+    let execution_thread = named("execution", move || {
+        execution::run(machine, &execution_shared, &execution_input, &to_core, retain)
+    });
     let thread = CoreThread { host, clocks, input: core_input, log: log_sender, outward };
     threads.push(named("core", move || thread.run(first)));
     let (supply_shared, to_core) = (shared.clone(), core.clone());

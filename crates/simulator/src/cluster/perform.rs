@@ -93,7 +93,9 @@ impl Cluster {
     fn prune(&mut self, member: ReplicaId, durable: Seq) {
         let node = &mut self.nodes[member.index()];
         let (Some(process), Some(retain)) = (&mut node.process, node.retain_blocks) else { return };
-        if process.blocks.prune(durable.minus(retain).next()).is_err() {
+        let status = process.host.status();
+        let needed = durable.min(status.stable).min(status.certified);
+        if process.blocks.prune(needed.minus(retain)).is_err() {
             self.crash(member);
         }
     }
