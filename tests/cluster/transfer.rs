@@ -29,7 +29,7 @@ fn t1_a_replica_comes_back_though_all_have_pruned_what_it_lacks() {
     net.json(&["kv", "put", "early", "1"]);
     until("all have executed it", || all_equal(&net));
     net.succeed(&["testnet", "kill", "3"]);
-    let pruned = || (0..3).all(|node| first_file(&net, node) > "0000000000000002.blk".to_owned());
+    let pruned = || (0..3).all(|node| *first_file(&net, node) > *"0000000000000002.blk");
     until("the others have pruned", || {
         net.json(&["tx", "bench", "-c", "64", "-d", "2s", "--warmup", "100ms"]);
         pruned()

@@ -6,7 +6,7 @@ use crate::core_thread::CoreInput;
 use crate::shared::{Shared, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
-use quorate_crypto::{HashedBatch, header_hash};
+use quorate_crypto::HashedBatch;
 use quorate_engine::{Event, Fetched};
 use quorate_ledger::{ExecutedBlock, Machine, StateProof};
 use quorate_pbft::Installed;
@@ -106,7 +106,6 @@ pub(crate) fn run(
 /// If the state does not belong to its header: it was checked part by part before.
 fn install(machine: &mut Machine, shared: &Shared, checkpoints: &Checkpoints, fetched: Fetched) -> Event {
     let Fetched { header, certificate, state } = fetched;
-    let seq = header.height;
     checkpoints
         .replace(state.clone(), StateProof { header: header.clone(), certificate: certificate.clone() });
     let restarted = shared.blocks.with(|blocks| blocks.restart_after(header.clone(), certificate.clone()));
@@ -114,13 +113,7 @@ fn install(machine: &mut Machine, shared: &Shared, checkpoints: &Checkpoints, fe
         disk_failed("blocks", &error);
     }
     machine.install(state, &header).expect("every part was checked against the header");
-    let installed = Installed {
-        seq,
-        header_hash: header_hash(&header),
-        time: header.time,
-        obligation: machine.obligation(),
-        certificate,
-    };
+    let installed = Installed::of(&header, certificate, machine.obligation());
     let admission = machine.state().admission_control();
     Event::Installed { installed: Box::new(installed), admission }
 }

@@ -6,9 +6,9 @@
 use crate::outbox::{Effect, Outbox, Report};
 use crate::replica::Replica;
 use crate::verdict::{Ignored, Verdict};
-use quorate_crypto::Signer;
+use quorate_crypto::{Signer, header_hash};
 use quorate_types::probes::hit;
-use quorate_types::{BaseProof, BlockCertificate, Digest, LedgerTime, Seq};
+use quorate_types::{BaseProof, BlockCertificate, Digest, Header, LedgerTime, Seq};
 
 /// A state that is durable in place of the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,14 @@ pub struct Installed {
     pub obligation: Option<LedgerTime>,
     /// Checked; of this header.
     pub certificate: BlockCertificate,
+}
+
+impl Installed {
+    /// Of the block with this header, which the certificate proves.
+    pub fn of(header: &Header, certificate: BlockCertificate, obligation: Option<LedgerTime>) -> Self {
+        let (seq, time, header_hash) = (header.height, header.time, header_hash(header));
+        Self { seq, header_hash, time, obligation, certificate }
+    }
 }
 
 impl<S: Signer> Replica<S> {

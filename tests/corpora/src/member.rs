@@ -3,11 +3,11 @@
 use crate::scheme::{FakeSigner, FakeVerifier};
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, HashedBatch, Signer, genesis_ledger_id, verify_one};
-use quorate_engine::{Action, Event, Host, HostConfig, dispatch};
-use quorate_ledger::{Machine, MemoryStateStore};
-use quorate_pbft::{Config, Tuning, release};
+use quorate_engine::{Action, Event, Fetched, Host, HostConfig, dispatch};
+use quorate_ledger::{Machine, MemoryStateStore, StateProof, StateStore as _};
+use quorate_pbft::{Config, Installed, Tuning, release};
 use quorate_storage::recovery::{recover, replay};
-use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StoredBlock};
+use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock};
 use quorate_types::{
     Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number, Operation,
     Operations, Parameters, Record, RegistryMode, ReplicaId, Reservation, Seq, SessionId, SignedTransaction,
@@ -114,6 +114,7 @@ pub(crate) struct Member {
     pub(crate) host: Host<FakeSigner>,
     pub(crate) blocks: BlockStore<SimulatedDisk>,
     pub(crate) machine: Machine,
+    supply: StateSupply,
     log: SegmentedLog<SimulatedDisk>,
     pub(crate) now: Now,
     pub(crate) work: VecDeque<Work>,
@@ -157,7 +158,9 @@ impl Member {
         let (host, turn) = Host::start(config, FakeSigner::member(me.get()), recovered, now);
         let (work, sent, cache) = (VecDeque::new(), VecDeque::new(), Cache::new(1 << 10));
         let reserved = None;
-        let mut member = Self { me, disks, host, blocks, machine, log, now, work, sent, cache, reserved };
+        let supply = StateSupply::default();
+        let mut member =
+            Self { me, disks, host, blocks, machine, supply, log, now, work, sent, cache, reserved };
         member.release(turn);
         Ok(member)
     }
@@ -214,8 +217,27 @@ impl Member {
                 let read = self.blocks.certified_blocks(from, most, bytes, links).expect("the disk works");
                 self.event(Event::BlocksRead { to, blocks: read.into_iter().map(Arc::new).collect() });
             }
+            Action::ReadState { to, fetch } => {
+                let answer = self.supply.answer(&fetch, &self.blocks, &self.disks.state);
+                if let Some(message) = answer.expect("the disk works") {
+                    self.event(Event::StateRead { to, message });
+                }
+            }
+            Action::PrepareInstall { seq } => self.event(Event::InstallState { seq }),
+            Action::Install(fetched) => self.install(*fetched),
             Action::Answer { .. } | Action::Report(_) => {}
         }
+    }
+
+    fn install(&mut self, fetched: Fetched) {
+        let Fetched { header, certificate, state } = fetched;
+        let proof = StateProof { header: header.clone(), certificate: certificate.clone() };
+        self.disks.state.replace(state.clone(), &proof).expect("the disk works");
+        self.blocks.restart_after(header.clone(), certificate.clone()).expect("the disk works");
+        self.machine.install(state, &header).expect("every part was checked against the header");
+        let installed = Installed::of(&header, certificate, self.machine.obligation());
+        let admission = self.machine.state().admission_control();
+        self.event(Event::Installed { installed: Box::new(installed), admission });
     }
 
     /// Does the oldest thing that is due.

@@ -1,7 +1,7 @@
 //! What a member's turn asks for: messages, execution, storage.
 
 use super::{Cluster, Happening, Told};
-use quorate_crypto::{HashedBatch, header_hash};
+use quorate_crypto::HashedBatch;
 use quorate_engine::{Action, Event, Fetched};
 use quorate_ledger::{StateProof, StateStore};
 use quorate_pbft::{Installed, Report};
@@ -114,13 +114,7 @@ impl Cluster {
         }
         process.machine.install(state, &header).expect("every part was checked against the header");
         hit("a process goes on from a fetched state");
-        let installed = Installed {
-            seq: header.height,
-            header_hash: header_hash(&header),
-            time: header.time,
-            obligation: process.machine.obligation(),
-            certificate,
-        };
+        let installed = Installed::of(&header, certificate, process.machine.obligation());
         let admission = process.machine.state().admission_control();
         self.checkers.installed(member, &header, &process.machine.state());
         self.event(member, Event::Installed { installed: Box::new(installed), admission });
