@@ -122,7 +122,8 @@ fn k3_frames_of_a_compaction_that_was_undone_are_no_records() {
     compact(&counting).unwrap();
     let operations = counting.operations() - before;
     // Of what is written all survives but the header, or the half; of what is renamed nothing.
-    let ways: [fn(usize) -> usize; 4] = [|_| 0, |len| len, |len| len / 2, |len| if len < 20 { 0 } else { len }];
+    let ways: [fn(usize) -> usize; 4] =
+        [|_| 0, |len| len, |len| len / 2, |len| if len < 20 { 0 } else { len }];
     for (at, way) in (0..operations).flat_map(|at| ways.map(|way| (at, way))) {
         let disk = written(20);
         disk.fail_at(disk.operations() + at);
