@@ -169,7 +169,12 @@ impl<D: Disk> SegmentedLog<D> {
     }
 
     fn recover(&mut self) -> Result<RecoveredLog, LogError> {
-        let (segments, obsolete, highest) = self.read_segments()?;
+        let (segments, mut obsolete, highest) = self.read_segments()?;
+        // A spare of an earlier run may have been a segment already, whose name a crash took back while its frames stayed: as
+        // a segment of the same number they would be read again.
+        if self.disk.list()?.iter().any(|name| name == SPARE) {
+            obsolete.push(SPARE.to_owned());
+        }
         let mut recovered = RecoveredLog::default();
         for (at, segment) in segments.iter().enumerate() {
             let written = match segments.get(at + 1).map(|next| &next.header) {

@@ -18,7 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What an honest process may hold at its peak, in KiB.
 const MOST_HELD_KIB: u64 = 256 * 1024;
 /// What it may have asked for at its peak: lengths that lie must not buy memory, not even such as is never touched.
-const MOST_ASKED_KIB: u64 = 1_500 * 1024;
+const MOST_ASKED_KIB: u64 = 768 * 1024;
 
 /// One cluster at a time: several on two cores would measure the scheduler.
 static TURN: Mutex<()> = Mutex::new(());
@@ -92,6 +92,9 @@ impl Net {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.place.path())
+            // Address space that the allocators reserve in advance, a gibibyte and more, says nothing of what was asked for.
+            .env("MIMALLOC_ARENA_RESERVE", "65536")
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null());
         command
     }
