@@ -1,7 +1,7 @@
 //! What a host wants done, and how the core's effects become it.
 
 use crate::recent::Outcome;
-use crate::transfer::Fetched;
+use crate::transfer::{Fetched, TransferRecord};
 use quorate_crypto::HashedBatch;
 use quorate_pbft::{Effect, Report};
 use quorate_types::{BlockCertificate, ErrorCode, Fetch, Message, ReplicaId, Seq};
@@ -59,6 +59,8 @@ pub enum Action {
     /// Put this state in place of the executed one, durably, once what was given before is executed. Answered by
     /// [`crate::Event::Installed`].
     Install(Box<Fetched>),
+    /// Keep this of a transfer, as far as that is possible: it saves fetching it again after a restart.
+    KeepTransfer(TransferRecord),
     /// Tell who waits under this token.
     Answer {
         token: u64,

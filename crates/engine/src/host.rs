@@ -179,13 +179,22 @@ impl<S: Signer> Host<S> {
         }
         self.watch_primary(now, &mut turn);
         self.fetch_state(now, &mut turn);
+        turn.actions.extend(self.transfer.take_records().map(Action::KeepTransfer));
         turn
+    }
+
+    /// Goes on with a transfer of which a host kept this much ([`Action::KeepTransfer`]).
+    pub fn resume_transfer(&mut self, kept: Vec<Verified<CheckedMessage>>) {
+        self.transfer.resume(kept.into_iter().map(Verified::into_inner).collect());
     }
 
     /// T1, T2: goes on with the transfer of a state, if one is needed.
     fn fetch_state(&mut self, now: Now, turn: &mut Turn) {
         let status = self.status;
-        self.fetched.take_if(|fetched| fetched.header.height <= status.committed);
+        self.transfer.drop_superseded(status.committed);
+        if self.fetched.take_if(|fetched| fetched.header.height <= status.committed).is_some() {
+            self.transfer.over();
+        }
         if let Some(seq) = self.fetched.as_ref().map(|fetched| fetched.header.height) {
             // Until base has reached it the core would only refuse.
             if seq <= status.base && !status.installing {
@@ -209,6 +218,7 @@ impl<S: Signer> Host<S> {
     fn on_installed(&mut self, now: Now, installed: Installed, admission: AdmissionControl, turn: &mut Turn) {
         self.admission = admission;
         self.recent = Recent::default();
+        self.transfer.over();
         self.input(now, Input::Installed(Box::new(installed)), turn);
         // What became of their transactions meanwhile others know: asked again, they are told there.
         for token in self.gateway.take_all() {

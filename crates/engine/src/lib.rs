@@ -16,4 +16,4 @@ pub use action::{Action, Answer, Class, Refusal, dispatch};
 pub use host::{Event, Host, HostConfig, Recorder, Turn};
 pub use prefilter::is_useful;
 pub use recent::{Outcome, receipt};
-pub use transfer::Fetched;
+pub use transfer::{Fetched, TransferRecord};

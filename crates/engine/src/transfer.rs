@@ -1,7 +1,8 @@
 //! Fetches a certified state from peers, part by part, when the blocks that led to it are gone (T1, T2). Sans-IO: it says whom to ask for
 //! what, and takes what comes.
 
-use quorate_ledger::{Assembly, StoredState};
+use quorate_crypto::CheckedMessage;
+use quorate_ledger::{Assembly, PartLeaves, StoredState};
 use quorate_types::probes::hit;
 use quorate_types::{
     BlockCertificate, Fetch, Header, Message, Monotonic, Notice, ReplicaId, Seq, StateLeaves, StateParts,
@@ -20,6 +21,17 @@ pub struct Fetched {
     pub header: Header,
     pub certificate: BlockCertificate,
     pub state: StoredState,
+}
+
+/// What a host keeps of a transfer, so that it goes on after a restart. None of it has to be durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TransferRecord {
+    /// In place of all that was kept: the parts of a state, and the leaves of those that are here.
+    Begin(Vec<Message>),
+    /// The leaves of one more part.
+    Add(Message),
+    /// It is over.
+    End,
 }
 
 /// What was thought of something that a peer sent.
@@ -53,6 +65,8 @@ pub(crate) struct Transfer {
     silent: BTreeSet<ReplicaId>,
     /// Whose turn it is.
     next: u16,
+    /// What the host is to keep, since it was asked last.
+    records: Vec<TransferRecord>,
 }
 
 impl Transfer {
@@ -63,10 +77,6 @@ impl Transfer {
         executed: Seq,
         peers: &[ReplicaId],
     ) -> Vec<(ReplicaId, Message)> {
-        if self.target.as_ref().is_some_and(|target| target.assembly.height() <= executed) {
-            // The blocks came after all.
-            *self = Self::default();
-        }
         self.expire(now);
         let above = self.target.as_ref().map_or(executed, |target| target.assembly.height());
         let mut asking = Vec::new();
@@ -153,7 +163,9 @@ impl Transfer {
         };
         self.leaves_asked.clear();
         self.silent.clear();
-        self.target = Some(Target { header, certificate, assembly });
+        let target = Target { header, certificate, assembly };
+        self.records.push(TransferRecord::Begin(target.messages()));
+        self.target = Some(target);
         Taken::Used
     }
 
@@ -168,7 +180,8 @@ impl Transfer {
             return Taken::Unasked;
         }
         self.leaves_asked.remove(&index);
-        if target.assembly.accept(index, leaves).is_ok() {
+        if target.assembly.accept(index, leaves.clone()).is_ok() {
+            self.records.push(TransferRecord::Add(leaves_message(height, index, leaves)));
             return Taken::Used;
         }
         hit("a part of a state is a lie");
@@ -182,7 +195,8 @@ impl Transfer {
         let Target { header, certificate, assembly } = self.target.take()?;
         match assembly.finish() {
             Ok(state) => {
-                *self = Self::default();
+                // What is kept of it stays until it is installed.
+                *self = Self { records: std::mem::take(&mut self.records), ..Self::default() };
                 Some(Fetched { header, certificate, state })
             }
             Err(assembly) => {
@@ -190,6 +204,43 @@ impl Transfer {
                 None
             }
         }
+    }
+
+    /// What a host kept of a transfer before it was restarted. Parts without the state that they belong to are of no use.
+    pub(crate) fn resume(&mut self, kept: Vec<CheckedMessage>) {
+        let mut leaves = Vec::new();
+        for message in kept {
+            match message {
+                CheckedMessage::StateParts(parts) => {
+                    let StateParts { header, certificate, parts } = *parts;
+                    let Ok(assembly) = Assembly::new(&header, parts) else { continue };
+                    self.target = Some(Target { header, certificate, assembly });
+                }
+                CheckedMessage::StateLeaves(part) => leaves.push(part.leaves),
+                _ => {}
+            }
+        }
+        if let Some(target) = &mut self.target {
+            hit("a transfer goes on after a restart");
+            target.assembly.accept_all(leaves);
+        }
+    }
+
+    /// The blocks up to `executed` came after all.
+    pub(crate) fn drop_superseded(&mut self, executed: Seq) {
+        if self.target.as_ref().is_some_and(|target| target.assembly.height() <= executed) {
+            self.over();
+        }
+    }
+
+    /// Nothing of the state is needed any more.
+    pub(crate) fn over(&mut self) {
+        *self = Self { records: vec![TransferRecord::End], ..Self::default() };
+    }
+
+    /// What the host is to keep now.
+    pub(crate) fn take_records(&mut self) -> impl Iterator<Item = TransferRecord> {
+        std::mem::take(&mut self.records).into_iter()
     }
 
     /// When something that was asked for is overdue.
@@ -204,6 +255,26 @@ impl Transfer {
         let (held, all) = assembly.progress();
         Some((assembly.height(), held, all))
     }
+}
+
+impl Target {
+    /// The messages that would lead to it.
+    fn messages(&self) -> Vec<Message> {
+        let parts = StateParts {
+            header: self.header.clone(),
+            certificate: self.certificate.clone(),
+            parts: self.assembly.parts().to_vec(),
+        };
+        let height = self.header.height;
+        let held = self.assembly.held();
+        let leaves = held.map(|(index, leaves)| leaves_message(height, index, leaves.clone()));
+        std::iter::once(Message::StateParts(Box::new(parts))).chain(leaves).collect()
+    }
+}
+
+fn leaves_message(height: Seq, index: usize, leaves: PartLeaves) -> Message {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    Message::StateLeaves(Box::new(StateLeaves { height, index, leaves }))
 }
 
 fn fetch(fetch: Fetch) -> Message {

@@ -154,13 +154,27 @@ impl Assembly {
     /// As [`Assembly::new`]; the assembly is then as it was.
     pub fn retarget(&mut self, header: &Header, parts: Vec<StatePart>) -> Result<(), TransferError> {
         let mut next = Self::new(header, parts)?;
-        let held = std::mem::take(&mut self.held).into_values().flatten();
-        for (index, leaves) in by_part(next.depth(), held).into_iter().enumerate() {
-            // What does not fit has changed, or is not there in full.
-            let _ = next.accept(index, leaves);
-        }
+        next.accept_all(std::mem::take(&mut self.held).into_values());
         *self = next;
         Ok(())
+    }
+
+    /// Takes what fits of parts of another state, or of this one from before a restart.
+    pub fn accept_all(&mut self, held: impl IntoIterator<Item = PartLeaves>) {
+        for (index, leaves) in by_part(self.depth(), held.into_iter().flatten()).into_iter().enumerate() {
+            // What does not fit has changed, or is not there in full.
+            let _ = self.accept(index, leaves);
+        }
+    }
+
+    /// The parts that are held.
+    pub fn held(&self) -> impl Iterator<Item = (usize, &PartLeaves)> {
+        self.held.iter().map(|(index, leaves)| (*index, leaves))
+    }
+
+    /// All parts, as [`Assembly::new`] was given them.
+    pub fn parts(&self) -> &[StatePart] {
+        &self.parts
     }
 
     /// The whole state, if nothing is missing.

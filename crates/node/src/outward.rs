@@ -4,7 +4,7 @@ use crate::core_thread::CoreInput;
 use crate::execution::ExecutionInput;
 use crate::reports;
 use crate::shared::{Shared, post};
-use crate::supply::Asked;
+use crate::supply::SupplyInput;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use quorate_codec::encode_message;
@@ -27,7 +27,7 @@ pub(crate) struct Outward {
     pub(crate) network: Network,
     pub(crate) execution: Sender<ExecutionInput>,
     pub(crate) core: Sender<CoreInput>,
-    pub(crate) supply: Sender<Asked>,
+    pub(crate) supply: Sender<SupplyInput>,
     pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
 }
 
@@ -69,7 +69,11 @@ impl Outward {
             }
             Action::ReadState { to, fetch } => {
                 // Full: the peer asks again, or another.
-                let _ = self.supply.try_send((to, fetch));
+                let _ = self.supply.try_send(SupplyInput::Asked(to, fetch));
+            }
+            Action::KeepTransfer(record) => {
+                // Full: what is lost is fetched again, if it comes to that.
+                let _ = self.supply.try_send(SupplyInput::Keep(record));
             }
             // By now everything before it was handed over.
             Action::PrepareInstall { seq } => post(&self.core, CoreInput::Event(Event::InstallState { seq })),

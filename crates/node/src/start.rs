@@ -14,7 +14,7 @@ use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
 use quorate_codec::Caps;
-use quorate_crypto::{Ed25519Signer, Ed25519Verifier, KeyError, Signer};
+use quorate_crypto::{CheckedMessage, Ed25519Signer, Ed25519Verifier, KeyError, Signer, Verified};
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::Machine;
 use quorate_network::{Network, NetworkError};
@@ -24,6 +24,7 @@ use quorate_proof::genesis_file::{self, GenesisFileError};
 use quorate_storage::recovery::{RecoveryError, finish_install, recover, replay};
 use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Identity, LogError, RealDisk, RedbStateStore, SegmentedLog,
+    TransferFile, transfer,
 };
 use quorate_types::{ErrorCode, Members, Record, ReplicaId, StoreId};
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// What peers ask of a state and wait for: more is dropped, and asked again.
+/// What peers ask of a state and what is kept of one: more is dropped, and asked or fetched again.
 const SUPPLY_QUEUE: usize = 64;
 /// Turns that may wait for the log: the core thread waits beyond that.
 const LOG_QUEUE: usize = 1_024;
@@ -161,6 +162,9 @@ struct Loaded {
     /// The log as it was found, if it is to be recorded.
     records: Vec<Record>,
     recovered: Recovered,
+    transfer: TransferFile<RealDisk>,
+    /// What is here of a state that was being fetched.
+    kept: Vec<Verified<CheckedMessage>>,
 }
 
 fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<Loaded, NodeError> {
@@ -199,7 +203,12 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
     let window = member.trust.genesis().parameters.window;
     let recovered =
         recover(member.trust.members(), window, &Ed25519Verifier, found.records, &blocks, &machine)?;
-    Ok(Loaded { directory, log, blocks, store, machine, records, recovered })
+    let transfer_disk =
+        directory.transfer().and_then(|path| RealDisk::open(&path)).map_err(NodeError::Disk)?;
+    let caps = Caps::new(member.trust.members(), &member.trust.genesis().parameters);
+    let (transfer, kept) = TransferFile::open(transfer_disk, &caps).map_err(NodeError::Disk)?;
+    let kept = transfer::verified(member.trust.members(), &Ed25519Verifier, kept);
+    Ok(Loaded { directory, log, blocks, store, machine, records, recovered, transfer, kept })
 }
 
 /// A node that runs; dropping it does not stop it.
@@ -354,7 +363,7 @@ fn spawn_threads(
         Option<Arc<dyn Outgoing>>,
     ),
 ) -> Result<(Threads, Service), NodeError> {
-    let Loaded { directory, log, blocks, store, machine, records, recovered } = loaded;
+    let Loaded { directory, log, blocks, store, machine, records, recovered, transfer, kept } = loaded;
     let clocks = Clocks::start();
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|error| NodeError::Disk(std::io::Error::other(error)))?;
@@ -387,6 +396,16 @@ fn spawn_threads(
         recorder.started(&first.outbox);
         host.record_with(Box::new(recorder));
     }
+    host.resume_transfer(kept);
+    if let Some((height, held, all)) = host.transfer() {
+        tracing::info!(
+            event = "transfer_resumed",
+            %height,
+            held,
+            all,
+            "{held} of {all} parts of the state after block {height} are here"
+        );
+    }
     let published = Published { status: host.status(), rtts: BTreeMap::new(), at: Instant::now() };
     let shared = Arc::new(Shared::new(
         member.trust,
@@ -400,7 +419,7 @@ fn spawn_threads(
     let (core, core_input) = unbounded();
     let (execution, execution_input) = unbounded();
     let (log_sender, turns) = bounded(LOG_QUEUE);
-    let (supply, asked) = bounded(SUPPLY_QUEUE);
+    let (supply, supply_input) = bounded(SUPPLY_QUEUE);
     let outward = Outward {
         shared: shared.clone(),
         network: network.clone(),
@@ -423,7 +442,7 @@ fn spawn_threads(
     let thread = CoreThread { host, clocks, input: core_input, log: log_sender, outward };
     threads.push(named("core", move || thread.run(first)));
     let (supply_shared, to_core) = (shared.clone(), core.clone());
-    threads.push(named("supply", move || supply::run(&supply_shared, &asked, &to_core)));
+    threads.push(named("supply", move || supply::run(&supply_shared, &supply_input, &to_core, transfer)));
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
     let service = Service { shared, verify, core };

@@ -1,10 +1,11 @@
-//! The supply thread: reads the state of a checkpoint for peers that fetch it (T2), so that execution does not wait for them.
+//! The supply thread: reads the state of a checkpoint for peers that fetch it, and keeps what this replica fetches of one (T2), so that
+//! execution does not wait for it.
 
 use crate::core_thread::CoreInput;
 use crate::shared::{Shared, post};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use quorate_engine::Event;
-use quorate_storage::StateSupply;
+use quorate_engine::{Event, TransferRecord};
+use quorate_storage::{RealDisk, StateSupply, TransferFile};
 use quorate_types::{Fetch, ReplicaId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +13,25 @@ use std::time::Duration;
 /// A copy of a state that nobody has asked for in this time goes.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What a peer asks for.
-pub(crate) type Asked = (ReplicaId, Fetch);
+pub(crate) enum SupplyInput {
+    /// A peer asks for this.
+    Asked(ReplicaId, Fetch),
+    /// Keep this of the transfer to this replica.
+    Keep(TransferRecord),
+}
 
 /// Runs until nobody can ask any more, or the stores are closed.
-pub(crate) fn run(shared: &Arc<Shared>, asked: &Receiver<Asked>, core: &Sender<CoreInput>) {
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    input: &Receiver<SupplyInput>,
+    core: &Sender<CoreInput>,
+    mut transfer: TransferFile<RealDisk>,
+) {
     let Ok(store) = shared.store.with(|store| store.clone()) else { return };
     let mut supply = StateSupply::default();
     loop {
-        match asked.recv_timeout(IDLE) {
-            Ok((to, fetch)) => {
+        match input.recv_timeout(IDLE) {
+            Ok(SupplyInput::Asked(to, fetch)) => {
                 let Ok(answer) = shared.blocks.with(|blocks| supply.answer(&fetch, blocks, &store)) else {
                     return;
                 };
@@ -33,8 +43,21 @@ pub(crate) fn run(shared: &Arc<Shared>, asked: &Receiver<Asked>, core: &Sender<C
                     }
                 }
             }
+            Ok(SupplyInput::Keep(record)) => keep(&mut transfer, &record),
             Err(RecvTimeoutError::Timeout) => supply.forget(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+/// A disk that cannot keep it costs fetching again after a restart, nothing else.
+fn keep(transfer: &mut TransferFile<RealDisk>, record: &TransferRecord) {
+    let kept = match record {
+        TransferRecord::Begin(messages) => transfer.begin(messages),
+        TransferRecord::Add(message) => transfer.add(message),
+        TransferRecord::End => transfer.end(),
+    };
+    if let Err(error) = kept {
+        tracing::warn!(event = "transfer_not_kept", %error, "cannot keep what was fetched of a state: {error}");
     }
 }

@@ -162,6 +162,8 @@ pub struct Cluster {
     adversaries: BTreeMap<ReplicaId, Adversary>,
     /// How many of a thousand sends are held against the disk as a crash would leave it.
     durability_checks: u64,
+    /// Of a thousand installs of a fetched state, so many are cut short by a kill.
+    pub(crate) cut_installs: u64,
     pub events: u64,
     /// A running hash of everything that happened: two runs of one seed have the same.
     pub trace: u64,
@@ -207,6 +209,7 @@ impl Cluster {
             agreed_lies: Agreed::default(),
             adversaries: BTreeMap::new(),
             durability_checks: 1,
+            cut_installs: 0,
             events: 0,
             trace: 0,
         }
@@ -293,22 +296,34 @@ impl Cluster {
         Ok(())
     }
 
-    /// Kills a member's process: what is not durable may be lost, in whole or in part.
+    /// Cuts a member's power: what is not durable may be lost, in whole or in part.
     pub fn crash(&mut self, member: ReplicaId) {
-        let node = &mut self.nodes[member.index()];
-        if node.process.take().is_none() {
-            return;
-        }
-        if let Some(story) = &mut self.story {
-            story.push(Told::Crashed { member });
-        }
-        let random = &mut self.random;
-        for disk in [&node.disks.log, &node.disks.blocks] {
-            disk.crash(|len| match random.below(3) {
+        let mut random = self.random.clone();
+        if self.is_up(member) {
+            self.end(member, &mut |len| match random.below(3) {
                 0 => 0,
                 1 => len,
                 _ => random.index(len + 1),
             });
+            self.random = random;
+        }
+    }
+
+    /// Kills a member's process: what it wrote is there, durable or not.
+    pub fn kill(&mut self, member: ReplicaId) {
+        if self.is_up(member) {
+            self.end(member, &mut |len| len);
+        }
+    }
+
+    fn end(&mut self, member: ReplicaId, kept: &mut dyn FnMut(usize) -> usize) {
+        let node = &mut self.nodes[member.index()];
+        node.process = None;
+        if let Some(story) = &mut self.story {
+            story.push(Told::Crashed { member });
+        }
+        for disk in [&node.disks.log, &node.disks.blocks, &node.disks.transfer] {
+            disk.crash(&mut *kept);
         }
         self.crash_at.remove(&member);
         let me = self.member_of(member);

@@ -58,6 +58,8 @@ pub struct Draw {
     pub repair_bytes: usize,
     /// How many requests are worth a second block under way.
     pub gather_requests: usize,
+    /// How many blocks below the durable state each member keeps, if not all: whoever falls further behind must fetch a state (T).
+    pub retain_blocks: Vec<Option<u64>>,
     /// Clients go on while the cluster heals: what waited before must be answered all the same.
     pub keeps_on: bool,
     /// How long messages take in the healing phase, about, in microseconds: often too long for the first timeout (V6).
@@ -74,6 +76,13 @@ pub struct Draw {
 /// From a stream of its own: whatever else a seed draws stays as it was before this was drawn.
 fn gather_requests(seed: u64) -> usize {
     Random::new(seed ^ 0x6A_7E12).pick(&[0, 0, 1, 4, 32])
+}
+
+/// From a stream of its own, as well.
+fn retain_blocks(seed: u64, n: u16) -> Vec<Option<u64>> {
+    let mut random = Random::new(seed ^ 0x9E7A_1234);
+    let most = random.permille(350).then(|| random.pick(&[0, 0, 4, 20]));
+    ReplicaId::all(n).map(|_| most.filter(|_| random.permille(900))).collect()
 }
 
 /// A thing of a class of faults that is on in so many of a thousand seeds.
@@ -101,7 +110,11 @@ impl Draw {
         let f = usize::from((n - 1) / 3);
         let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
         if random.permille(20) {
-            return Self { gather_requests: gather_requests(seed), ..Self::calm(random, n) };
+            return Self {
+                gather_requests: gather_requests(seed),
+                retain_blocks: retain_blocks(seed, n),
+                ..Self::calm(random, n)
+            };
         }
         let beyond_budget = random.permille(20);
         let parameters = parameters(random);
@@ -132,6 +145,7 @@ impl Draw {
             beyond_budget,
             repair_bytes: random.pick(&[2_000, 20_000, 4 << 20, 4 << 20]),
             gather_requests: gather_requests(seed),
+            retain_blocks: retain_blocks(seed, n),
             keeps_on: random.permille(300),
             calm: false,
         };
@@ -181,6 +195,7 @@ impl Draw {
             beyond_budget: false,
             repair_bytes: 4 << 20,
             gather_requests: 0,
+            retain_blocks: vec![None; members],
             keeps_on: false,
             calm: true,
         }

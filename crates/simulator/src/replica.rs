@@ -2,11 +2,12 @@
 
 use crate::promised::{Lost, Promised};
 use crate::scheme::{SimSigner, SimVerifier};
+use quorate_codec::Caps;
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
 use quorate_storage::recovery::{finish_install, recover, replay};
-use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply};
+use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer};
 use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Reservation, Wall};
 use std::collections::VecDeque;
 
@@ -24,12 +25,18 @@ pub(crate) struct Disks {
     pub(crate) log: SimulatedDisk,
     pub(crate) blocks: SimulatedDisk,
     pub(crate) state: MemoryStateStore,
+    pub(crate) transfer: SimulatedDisk,
 }
 
 impl Disks {
     /// A copy of what is on them, unsynced writes included.
     pub(crate) fn fork(&self) -> Self {
-        Self { log: self.log.fork(), blocks: self.blocks.fork(), state: self.state.clone() }
+        Self {
+            log: self.log.fork(),
+            blocks: self.blocks.fork(),
+            state: self.state.clone(),
+            transfer: self.transfer.fork(),
+        }
     }
 }
 
@@ -68,6 +75,8 @@ pub(crate) struct Process {
     pub(crate) deadline: Option<u64>,
     /// States that peers fetch from it.
     pub(crate) supply: StateSupply,
+    /// What it keeps of a state that it fetches.
+    pub(crate) transfer: TransferFile<SimulatedDisk>,
 }
 
 /// One member: its disks, and its process if it runs.
@@ -113,6 +122,7 @@ impl Node {
         let disks = self.disks.fork();
         disks.log.crash(|_| 0);
         disks.blocks.crash(|_| 0);
+        disks.transfer.crash(|_| 0);
         let promised = self.promised.clone();
         Self { disks, promised, incarnation: self.incarnation, ..Self::new() }
     }
@@ -154,7 +164,11 @@ impl Node {
             admission: machine.state().admission_control(),
         };
         let signer = vote_key(me);
-        let (host, turn) = Host::start(config, signer, recovered, now);
+        let (mut host, turn) = Host::start(config, signer, recovered, now);
+        let caps = Caps::new(members, &genesis.parameters);
+        let (transfer, kept) = TransferFile::open(self.disks.transfer.clone(), &caps)
+            .map_err(|error| damaged("transfer", &error))?;
+        host.resume_transfer(transfer::verified(members, &SimVerifier, kept));
         assert!(turn.actions.is_empty(), "a start only releases");
         self.process = Some(Process {
             host,
@@ -164,6 +178,7 @@ impl Node {
             outboxes: VecDeque::new(),
             sync_due: false,
             supply: StateSupply::default(),
+            transfer,
             reserved: None,
             deadline: None,
         });

@@ -126,6 +126,12 @@ impl<'d> Run<'d> {
         }
         cluster.set_repair_bytes(draw.repair_bytes);
         cluster.set_gather_requests(draw.gather_requests);
+        for (member, blocks) in ReplicaId::all(draw.n).zip(&draw.retain_blocks) {
+            if let Some(blocks) = blocks {
+                cluster.set_retain_blocks(member, *blocks);
+            }
+        }
+        cluster.cut_installs = if draw.crashes + draw.hunts > 0 { 200 } else { 0 };
         for (at, member) in ReplicaId::all(draw.n).enumerate() {
             let skew = i64::try_from(cluster.random.below(400)).unwrap_or(0) - 200;
             cluster.set_clock(member, skew);

@@ -25,6 +25,7 @@ const CHANGES: &[Change] = &[
     |draw| draw.syncs.fill(300),
     |draw| draw.sync_failures = 0,
     |draw| draw.full_disks = 0,
+    |draw| draw.retain_blocks.fill(None),
     |draw| draw.healed_delay = 1_000,
     |draw| draw.faults = LinkFaults::healthy(1_000),
     |draw| draw.faults.loss = 0,

@@ -192,4 +192,14 @@ impl DataDirectory {
     pub fn state(&self) -> PathBuf {
         self.path.join("state.redb")
     }
+
+    /// Where is kept what was fetched of a state; made if it is missing.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn transfer(&self) -> io::Result<PathBuf> {
+        let path = self.path.join("transfer");
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    }
 }

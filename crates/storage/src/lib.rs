@@ -13,6 +13,7 @@ pub mod recovery;
 pub mod simulated;
 pub mod state;
 pub mod supply;
+pub mod transfer;
 
 pub use blocks::{BlockStore, StoredBlock};
 pub use directory::{DataDirectory, DirectoryError, Identity};
@@ -22,3 +23,4 @@ pub use log::{LogError, RecoveredLog, SegmentedLog};
 pub use simulated::SimulatedDisk;
 pub use state::RedbStateStore;
 pub use supply::{StateSupply, SupplyError};
+pub use transfer::TransferFile;

@@ -37,6 +37,11 @@ pub const ALL: &[&str] = &[
     "a message of the future is dropped",
     "a message of the future is taken up again",
     "overtaken slots are dropped",
+    "a fetched state is installed",
+    "a process is killed in the midst of an install",
+    "a part of a state is a lie",
+    "a transfer goes on with a later state",
+    "a transfer goes on after a restart",
 ];
 
 #[cfg(feature = "probes")]

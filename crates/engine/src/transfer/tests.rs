@@ -176,8 +176,9 @@ fn what_nobody_asked_for_is_not_taken() {
     assert_eq!(transfer.take_leaves(id(1), leaves(9)), Taken::Lie);
     assert_eq!(transfer.ask(at(5_000), EXECUTED, &[id(1)]), [], "it is asked for nothing more");
     assert_eq!(transfer.progress().map(|(height, held, _)| (height, held)), Some((Seq::new(9), 0)));
-    transfer.ask(at(5_000), Seq::new(9), &[id(1)]);
+    transfer.drop_superseded(Seq::new(9));
     assert_eq!(transfer.progress(), None, "the blocks came after all");
+    assert_eq!(transfer.take_records().last(), Some(TransferRecord::End));
 }
 
 #[test]
@@ -203,4 +204,71 @@ fn an_older_state_than_was_asked_for_is_not_taken() {
     assert_eq!(transfer.take_parts(id(1), older.parts), Taken::Unasked);
     assert_eq!(transfer.ask(at(1_001), EXECUTED, &[id(1)]), []);
     assert_eq!(transfer.progress().map(|(height, ..)| height), Some(Seq::new(9)));
+}
+
+/// What a host keeps, as a file does.
+#[derive(Default)]
+struct Kept(Vec<CheckedMessage>);
+
+impl Kept {
+    fn take(&mut self, transfer: &mut Transfer) {
+        let checked = |message| match message {
+            Message::StateParts(parts) => CheckedMessage::StateParts(parts),
+            Message::StateLeaves(leaves) => CheckedMessage::StateLeaves(leaves),
+            other => panic!("{other:?}"),
+        };
+        for record in transfer.take_records() {
+            match record {
+                TransferRecord::Begin(messages) => self.0 = messages.into_iter().map(checked).collect(),
+                TransferRecord::Add(message) => self.0.push(checked(message)),
+                TransferRecord::End => self.0.clear(),
+            }
+        }
+    }
+}
+
+#[test]
+fn t2_a_transfer_goes_on_after_a_restart_where_it_was() {
+    let source = Source::of(9, 0);
+    let all = source.parts.parts.len();
+    let (mut transfer, mut kept) = (Transfer::default(), Kept::default());
+    let mut given = 0;
+    for millis in 0..4 {
+        for (to, message) in transfer.ask(at(millis), EXECUTED, &[id(1), id(2)]) {
+            let answer = source.answer(&message).unwrap();
+            // Of what is asked for at once some is still on its way at the kill.
+            if matches!(answer, Message::StateLeaves(_)) && given < all / 2 {
+                given += 1;
+                take(&mut transfer, to, answer);
+            } else if matches!(answer, Message::StateParts(_)) {
+                take(&mut transfer, to, answer);
+            }
+        }
+        kept.take(&mut transfer);
+    }
+    assert_eq!(transfer.progress(), Some((Seq::new(9), all / 2, all)));
+    let mut again = Transfer::default();
+    again.resume(kept.0.clone());
+    assert_eq!(again.progress(), transfer.progress());
+    let (fetched, _, given) = run(&mut again, |_, message| source.answer(message));
+    assert_eq!((given, sorted(fetched).len()), (all - all / 2, 2_000));
+
+    // Killed once more, and nobody has that state any longer.
+    let later = Source::of(12, 1);
+    let mut again = Transfer::default();
+    again.resume(kept.0);
+    let (fetched, _, given) = run(&mut again, |_, message| later.answer(message));
+    assert_eq!(fetched.state.height, Seq::new(12));
+    assert!(given <= all - all / 2 + 1, "{given} of {all}");
+}
+
+#[test]
+fn what_is_kept_without_its_parts_is_nothing() {
+    let mut transfer = Transfer::default();
+    transfer.resume(vec![CheckedMessage::StateLeaves(Box::new(StateLeaves {
+        height: Seq::new(9),
+        index: 0,
+        leaves: vec![(vec![1], vec![2])],
+    }))]);
+    assert_eq!(transfer.progress(), None);
 }

@@ -1,6 +1,6 @@
 //! 30: whoever catches up is sent blocks that were changed, left out, or sent before, and certificates of others.
 
-use super::{Behaviour, Held, Liar, at_once, flipped};
+use super::{Behaviour, Held, Liar, at_once, b30_wrong_states, flipped};
 use quorate_crypto::{HashedBatch, header_hash};
 use quorate_types::{Batch, CertifiedBlock, Message, ReplicaId};
 use std::sync::Arc;
@@ -43,6 +43,7 @@ impl Behaviour for WrongBlocks {
                 certificate.header = flipped(certificate.header);
                 at_once(Message::BlockCertificate(certificate))
             }
+            Message::StateParts(_) | Message::StateLeaves(_) => b30_wrong_states::instead(liar, message),
             message => at_once(message),
         }
     }

@@ -31,6 +31,7 @@ mod b27_wrong_conclusion;
 mod b28_mute_after_new_view;
 mod b29_wrong_checkpoint;
 mod b30_wrong_blocks;
+mod b30_wrong_states;
 mod b31_wrong_body;
 mod b32_status_lies;
 mod b33_hello_lies;

@@ -75,6 +75,11 @@ impl Cluster {
         self.nodes[member.index()].retain_blocks = Some(blocks);
     }
 
+    /// The block whose state a member fetches, and how many of its parts are there, of how many.
+    pub fn transfer(&self, member: ReplicaId) -> Option<(Seq, usize, usize)> {
+        self.nodes[member.index()].process.as_ref()?.host.transfer()
+    }
+
     /// The first block that a member still has, if it runs.
     pub fn first_block(&self, member: ReplicaId) -> Option<Seq> {
         self.nodes[member.index()].process.as_ref().map(|process| process.blocks.first())

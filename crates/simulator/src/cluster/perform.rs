@@ -2,7 +2,7 @@
 
 use super::{Cluster, Happening, Told};
 use quorate_crypto::HashedBatch;
-use quorate_engine::{Action, Event, Fetched};
+use quorate_engine::{Action, Event, Fetched, TransferRecord};
 use quorate_ledger::{StateProof, StateStore};
 use quorate_pbft::{Installed, Report};
 use quorate_storage::StoredBlock;
@@ -49,6 +49,15 @@ impl Cluster {
                     Ok(None) => {}
                     Err(_) => self.crash(member),
                 }
+            }
+            Action::KeepTransfer(record) => {
+                let Some(process) = &mut self.nodes[member.index()].process else { return };
+                // What cannot be kept is fetched again after a restart.
+                let _ = match record {
+                    TransferRecord::Begin(messages) => process.transfer.begin(&messages),
+                    TransferRecord::Add(message) => process.transfer.add(&message),
+                    TransferRecord::End => process.transfer.end(),
+                };
             }
             Action::PrepareInstall { seq } => self.event(member, Event::InstallState { seq }),
             Action::Install(fetched) => self.install(member, *fetched),
@@ -104,16 +113,20 @@ impl Cluster {
     fn install(&mut self, member: ReplicaId, fetched: Fetched) {
         let Fetched { header, certificate, state } = fetched;
         let node = &mut self.nodes[member.index()];
-        let Some(process) = &mut node.process else { return };
         let proof = StateProof { header: header.clone(), certificate: certificate.clone() };
         if node.disks.state.replace(state.clone(), &proof).is_err() {
             return self.crash(member);
         }
+        // Killed between the two: the next start finishes it.
+        if self.cut_installs > 0 && self.samples.permille(self.cut_installs) {
+            hit("a process is killed in the midst of an install");
+            return self.crash(member);
+        }
+        let Some(process) = &mut self.nodes[member.index()].process else { return };
         if process.blocks.restart_after(header.clone(), certificate.clone()).is_err() {
             return self.crash(member);
         }
         process.machine.install(state, &header).expect("every part was checked against the header");
-        hit("a process goes on from a fetched state");
         let installed = Installed::of(&header, certificate, process.machine.obligation());
         let admission = process.machine.state().admission_control();
         self.checkers.installed(member, &header, &process.machine.state());

@@ -2,8 +2,9 @@
 
 use crate::world::{World, id, small};
 use quorate_pbft::Report;
+use quorate_simulator::cluster::DiskFault;
 use quorate_types::{Message, Seq};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Three members go on without the fourth, and keep few blocks.
@@ -65,6 +66,60 @@ fn t2_a_transfer_survives_kills() {
         world.cluster.crash(id(3));
     }
     comes_back(&mut world);
+    assert!(world.cluster.checkers.violations.is_empty(), "{:?}", world.cluster.checkers.violations);
+}
+
+/// A fresh member, for which nobody has the first blocks any more, among sources one of which lies in every kind of chunk; it is
+/// killed five times on the way. What was here before a kill is not fetched again.
+#[test]
+fn t2_a_fresh_member_fetches_each_part_once_whatever_one_source_says() {
+    let mut world = World::new(4, small(), 11);
+    for member in 0..4 {
+        world.cluster.set_retain_blocks(id(member), 4);
+    }
+    world.until("all run", Duration::from_secs(5), |world| world.present().len() == 4);
+    world.cluster.crash(id(3));
+    world.lost.insert(id(3));
+    world.cluster.damage(id(3), DiskFault::Lost);
+    world.cluster.checkers.faulty.remove(&id(3));
+    for key in 0..160_u16 {
+        world.submit_put(id(key % 3), format!("large{key}").into_bytes(), vec![key as u8; 40_000]);
+        world.run(Duration::from_millis(20));
+    }
+    world.until("the others forget old blocks", Duration::from_secs(60), |world| {
+        (0..3).all(|member| world.cluster.first_block(id(member)) > Some(Seq::new(20)))
+    });
+    world.cluster.corrupt(id(0), &[30]);
+
+    let mut parts = BTreeMap::<(Seq, u32), usize>::new();
+    let mut kills = 0;
+    world.cluster.start(id(3));
+    for _ in 0..60_000 {
+        world.step_with(&mut |flight| {
+            if flight.to == id(3)
+                && flight.from != id(0)
+                && let Message::StateLeaves(part) = flight.message()
+            {
+                *parts.entry((part.height, part.index)).or_default() += 1;
+            }
+            true
+        });
+        let here = world.cluster.transfer(id(3)).map_or(0, |(_, held, _)| held);
+        if kills < 5 && here > 15 * (kills + 1) {
+            kills += 1;
+            world.cluster.kill(id(3));
+            world.cluster.start(id(3));
+            let kept = world.cluster.transfer(id(3)).map_or(0, |(_, held, _)| held);
+            assert!(kept + 8 > here, "{kept} parts of {here} survived the kill");
+        }
+        if world.cluster.status(id(3)).is_some_and(|status| status.executed >= world.status(1).executed) {
+            break;
+        }
+    }
+    assert_eq!((kills, installed(&world)), (5, 1));
+    assert!(world.cluster.lies()[&30] > 0, "a source lied");
+    let (needed, fetched) = (parts.len(), parts.values().sum::<usize>());
+    assert!(needed > 90 && (fetched - needed) * 20 < needed, "{fetched} parts were fetched, {needed} needed");
     assert!(world.cluster.checkers.violations.is_empty(), "{:?}", world.cluster.checkers.violations);
 }
 

@@ -174,9 +174,15 @@ impl World {
     /// A new transaction through this gateway. Returns its number.
     pub(crate) fn submit(&mut self, gateway: ReplicaId) -> u64 {
         let number = self.next;
-        self.next += 1;
         let key = format!("key{}", number % 7).into_bytes();
-        let put = Operation::Put { key, value: number.to_be_bytes().to_vec() };
+        self.submit_put(gateway, key, number.to_be_bytes().to_vec())
+    }
+
+    /// A new transaction that puts this. Returns its number.
+    pub(crate) fn submit_put(&mut self, gateway: ReplicaId, key: Vec<u8>, value: Vec<u8>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let put = Operation::Put { key, value };
         // Several clients, one after the other.
         let client = usize::try_from(number % 4).unwrap();
         let transaction =
