@@ -265,7 +265,11 @@ impl Submitter {
         if passing {
             return;
         }
-        let enough = self.certificates.trust().members().quorums().weak().min(self.places.len());
+        let enough = match code {
+            // One that keeps more blocks can answer.
+            ErrorCode::Pruned => self.places.len(),
+            _ => self.certificates.trust().members().quorums().weak().min(self.places.len()),
+        };
         let Some(first) = self.pending.get(&id).and_then(|list| list.first()) else { return };
         let agreeing = first.refused.iter().filter(|(_, other)| **other == code);
         let gateways: Vec<String> =

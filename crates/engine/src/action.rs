@@ -36,8 +36,12 @@ pub enum Action {
         seq: Seq,
         batch: Option<Arc<HashedBatch>>,
     },
-    /// Make blocks and state up to here durable (K1). Answered by [`crate::Event::CheckpointDurable`].
+    /// Make the blocks up to here durable (K1). Answered by [`crate::Event::CheckpointDurable`].
     MakeDurable {
+        seq: Seq,
+    },
+    /// Store the state after this block in place of the stored one. Nothing waits for it.
+    StoreState {
         seq: Seq,
     },
     /// Keep a block's certificate, and hand it back as [`crate::Event::Certified`].
@@ -94,6 +98,7 @@ pub fn dispatch(effect: Effect) -> Action {
         Effect::Send { to, message } => Action::Send { to, class: class_of(&message), message },
         Effect::Execute { seq, batch } => Action::Execute { seq, batch },
         Effect::MakeDurable { seq } => Action::MakeDurable { seq },
+        Effect::StoreState { seq } => Action::StoreState { seq },
         Effect::Certified(certificate) => Action::StoreCertificate(certificate),
         Effect::SupplyBlocks { to, from } => Action::ReadBlocks { to, from },
         Effect::InstallState { seq } => Action::PrepareInstall { seq },

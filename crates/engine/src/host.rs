@@ -205,13 +205,13 @@ impl<S: Signer> Host<S> {
         if !status.needs_state || status.installing {
             return;
         }
+        if let Some(fetched) = self.transfer.finish() {
+            self.fetched = Some(Box::new(fetched));
+            return self.fetch_state(now, turn);
+        }
         let peers = self.links.connected_peers();
         for (peer, ask) in self.transfer.ask(now.monotonic, status.committed, &peers) {
             send(peer, ask, turn);
-        }
-        if let Some(fetched) = self.transfer.finish() {
-            self.fetched = Some(Box::new(fetched));
-            self.fetch_state(now, turn);
         }
     }
 

@@ -147,6 +147,10 @@ impl Service {
             return answered(id, answer);
         }
         match with(&self.shared.store, |store| store.number(&submitted.number)) {
+            // The block may be one that this node has not any more, or never had.
+            Ok(None) if refusal.code == ErrorCode::NumberUsed && self.is_pruned(Seq::new(1)) => {
+                refused(id, ErrorCode::Pruned, 0)
+            }
             Ok(None) => answered(id, answer),
             Ok(Some((height, index))) => match self.receipt_at(height, index) {
                 Ok(Some(receipt)) => {
@@ -159,6 +163,7 @@ impl Service {
                     };
                     v1::Outcome { txid: id.0.to_vec(), result: Some(result) }
                 }
+                Ok(None) if self.is_pruned(height) => refused(id, ErrorCode::Pruned, 0),
                 // Decided, but not certified here yet.
                 _ => refused(id, ErrorCode::Busy, 100),
             },
@@ -177,6 +182,12 @@ impl Service {
             Some((height, index)) => self.receipt_at(height, index),
             None => Ok(None),
         }
+    }
+
+    /// Whether this block was removed here, or a fetched state stands in its place.
+    fn is_pruned(&self, height: Seq) -> bool {
+        with(&self.shared.blocks, |blocks| Ok::<_, std::io::Error>(blocks.first()))
+            .is_ok_and(|first| height < first)
     }
 
     fn receipt_at(&self, height: Seq, index: u32) -> Result<Option<Receipt>, Status> {
@@ -432,6 +443,11 @@ impl Ledger for Service {
         if let Some(receipt) = self.stored_outcome(&id)? {
             let result = Some(v1::outcome::Result::Receipt(receipt_to(&receipt)));
             return Ok(Response::new(v1::Outcome { txid: request.txid, result }));
+        }
+        if let Some((height, _)) = with(&self.shared.store, |store| store.transaction(&id))?
+            && self.is_pruned(height)
+        {
+            return Ok(Response::new(refused(id, ErrorCode::Pruned, 0)));
         }
         let wait = Duration::from_millis(u64::from(request.wait_ms.max(50))).min(LONGEST_WAIT);
         Ok(Response::new(self.wait_for(id, wait).await))

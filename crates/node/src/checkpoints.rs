@@ -1,4 +1,5 @@
-//! The checkpoint thread: makes blocks and state durable while execution goes on (K1). A commit takes as long as many blocks do.
+//! The checkpoint thread: makes blocks durable and stores the state of stable checkpoints while execution goes on (K1). A commit takes as long
+//! as many blocks do.
 
 use crate::core_thread::CoreInput;
 use crate::shared::{Shared, lock, post};
@@ -12,15 +13,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// A checkpoint to make durable: the hash of its block's header and what changed up to there. Without them nothing did, or it is
-/// durable already.
-struct Checkpoint {
-    seq: Seq,
-    changed: Option<(Digest, StateChanges)>,
-}
-
 enum Work {
-    Commit(Checkpoint),
+    /// Make blocks durable, and tell the core.
+    Sync { seq: Seq },
+    /// Store the state after a block: the hash of its header and what changed since the stored one.
+    Store { seq: Seq, header_hash: Digest, changes: StateChanges },
     /// Put a fetched state in place of the stored one, and say when that is durable.
     Replace(Box<(StoredState, StateProof)>, Sender<()>),
 }
@@ -48,21 +45,29 @@ impl Checkpoints {
         Self { given: Some(given), thread: Some(thread), durable }
     }
 
-    /// Makes the state after block `seq` durable some time later, and tells the core then.
-    pub(crate) fn make_durable(&self, machine: &Machine, seq: Seq) {
-        let checkpoint = Checkpoint { seq, changed: machine.changes_since_commit(seq) };
+    /// Makes the blocks up to `seq` durable some time later, and tells the core then.
+    pub(crate) fn make_blocks_durable(&self, seq: Seq) {
+        self.give(Work::Sync { seq });
+    }
+
+    /// Stores the state after block `seq` some time later, unless it is stored already.
+    pub(crate) fn store_state(&self, machine: &Machine, seq: Seq) {
+        if let Some((header_hash, changes)) = machine.changes_since_commit(seq) {
+            self.give(Work::Store { seq, header_hash, changes });
+        }
+    }
+
+    fn give(&self, work: Work) {
         if let Some(given) = &self.given {
-            post(given, Work::Commit(checkpoint));
+            post(given, work);
         }
     }
 
     /// Puts a fetched state in place of the stored one, after what was given before. Durable when it returns.
     pub(crate) fn replace(&self, state: StoredState, proof: StateProof) {
         let (done, durable) = crossbeam_channel::bounded(1);
-        if let Some(given) = &self.given {
-            post(given, Work::Replace(Box::new((state, proof)), done));
-            let _ = durable.recv();
-        }
+        self.give(Work::Replace(Box::new((state, proof)), done));
+        let _ = durable.recv();
     }
 
     /// Up to where the machine can forget what changed, if anything became durable since this was asked last.
@@ -104,8 +109,28 @@ fn run(
     let Ok(mut store) = shared.store.with(|store| store.clone()) else { return };
     let mut last = None;
     for work in taken {
-        let Checkpoint { seq, changed } = match work {
-            Work::Commit(checkpoint) => checkpoint,
+        let start = Instant::now();
+        match work {
+            Work::Sync { seq } => {
+                if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
+                    disk_failed("blocks", &error);
+                }
+                shared.metrics.synced("blocks", start.elapsed());
+                post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
+            }
+            // Never back to an older state, whatever is asked for.
+            Work::Store { seq, header_hash, changes } if Some(seq) > last => {
+                if let Err(error) = store.commit(seq, header_hash, &changes) {
+                    disk_failed("state", &error);
+                }
+                shared.metrics.synced("state", start.elapsed());
+                last = Some(seq);
+                *lock(durable) = last;
+                if let Some(retain) = retain_blocks {
+                    prune(shared, seq, retain);
+                }
+            }
+            Work::Store { .. } => {}
             Work::Replace(fetched, done) => {
                 let (state, proof) = *fetched;
                 last = Some(state.height);
@@ -113,28 +138,7 @@ fn run(
                     disk_failed("state", &error);
                 }
                 post(&done, ());
-                continue;
             }
-        };
-        // Never back to an older state, whatever is asked for.
-        let changed = changed.filter(|_| Some(seq) > last);
-        let start = Instant::now();
-        if let Ok(Err(error)) = shared.blocks.with(BlockStore::sync) {
-            disk_failed("blocks", &error);
         }
-        shared.metrics.synced("blocks", start.elapsed());
-        if let Some((header_hash, changes)) = changed {
-            let start = Instant::now();
-            if let Err(error) = store.commit(seq, header_hash, &changes) {
-                disk_failed("state", &error);
-            }
-            shared.metrics.synced("state", start.elapsed());
-            last = Some(seq);
-            *lock(durable) = last;
-        }
-        if let Some(retain) = retain_blocks {
-            prune(shared, seq, retain);
-        }
-        post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
     }
 }

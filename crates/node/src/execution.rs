@@ -26,6 +26,9 @@ pub(crate) enum ExecutionInput {
     MakeDurable {
         seq: Seq,
     },
+    StoreState {
+        seq: Seq,
+    },
     Certificate(BlockCertificate),
     ReadBlocks {
         to: ReplicaId,
@@ -56,9 +59,8 @@ pub(crate) fn run(
                 keep(shared, &block);
                 post(core, CoreInput::Event(Event::Executed(block)));
             }
-            ExecutionInput::MakeDurable { seq } => {
-                checkpoints.make_durable(&machine, seq);
-            }
+            ExecutionInput::MakeDurable { seq } => checkpoints.make_blocks_durable(seq),
+            ExecutionInput::StoreState { seq } => checkpoints.store_state(&machine, seq),
             ExecutionInput::Certificate(certificate) => {
                 if let Ok(Err(error)) = shared.blocks.with(|blocks| blocks.append_certificate(certificate)) {
                     disk_failed("blocks", &error);

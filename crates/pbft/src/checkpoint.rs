@@ -39,7 +39,7 @@ pub(crate) fn agreeing(
 }
 
 impl<S: Signer> Replica<S> {
-    /// K1: blocks and state up to `seq` are durable, so CHECKPOINT may be said.
+    /// K1: the blocks up to `seq` are durable, so CHECKPOINT may be said.
     pub(crate) fn on_checkpoint_durable(&mut self, seq: Seq, out: &mut Outbox) -> Verdict {
         self.durable = self.durable.max(seq);
         self.say_due_checkpoints(out);
@@ -181,6 +181,7 @@ impl<S: Signer> Replica<S> {
         }
         out.record(Record::Stable(certificate.clone()));
         self.keep_certificate(certificate.clone(), out);
+        out.push(Effect::StoreState { seq });
         self.attestations.prove_by_links(seq);
         self.stable = BaseProof::Checkpoint(certificate);
         out.report(Report::CheckpointStable { seq });

@@ -40,8 +40,13 @@ pub enum Effect {
         seq: Seq,
         batch: Option<Arc<HashedBatch>>,
     },
-    /// Make blocks and state up to `seq` durable (K1). Answered by [`crate::Input::CheckpointDurable`].
+    /// Make the blocks up to `seq` durable (K1). Answered by [`crate::Input::CheckpointDurable`].
     MakeDurable {
+        seq: Seq,
+    },
+    /// The state after block `seq`, of which a certificate was handed over before, is stable: store it in place of the stored one (K1). A
+    /// state without a certificate could be given to nobody (T1). Nothing waits for it: a restart executes the blocks since again.
+    StoreState {
         seq: Seq,
     },
     /// q members attested a block (M8): store its certificate, answer who waits.

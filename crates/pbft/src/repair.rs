@@ -63,7 +63,11 @@ impl Peers {
         self.future.values().map(VecDeque::len).max().unwrap_or(0)
     }
 
-    /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
+    /// Whether a peer has said that it has this block no more.
+    fn lacks(&self, peer: ReplicaId, block: Seq) -> bool {
+        self.pruned.get(&peer).is_some_and(|first| *first > block)
+    }
+
     pub(crate) fn forget_pruned(&mut self) {
         self.pruned.clear();
     }
@@ -78,6 +82,7 @@ impl Peers {
         of_view.filter_map(|(peer, status)| Some((*peer, status.suspicion?)))
     }
 
+    /// Whether this peer's latest STATUS suspects the primary of `view` (V1).
     pub(crate) fn suspects(&self, peer: ReplicaId, view: View) -> bool {
         self.status.get(&peer).is_some_and(|status| status.view == view && status.suspicion.is_some())
     }
@@ -576,7 +581,8 @@ impl<S: Signer> Replica<S> {
         } else {
             self.delivered.next()
         };
-        let hint = self.peers.fetch.hint.take();
+        // One that has not these blocks any more hints at later ones, again and again: the others would never be asked.
+        let hint = self.peers.fetch.hint.take().filter(|peer| !self.peers.lacks(*peer, from));
         if let Some(peer) = hint.or_else(|| self.next_source(from)) {
             out.send(peer, Message::Notice(Notice::Fetch(Fetch::Blocks { from })));
         }
@@ -610,8 +616,7 @@ impl<S: Signer> Replica<S> {
             self.peers.fetch.next_peer = (self.peers.fetch.next_peer + 1) % n;
             let has = |status: &Status| status.certified.max(status.stable) >= from;
             let has = self.peers.status.get(&peer).is_none_or(has);
-            let gone = self.peers.pruned.get(&peer).is_some_and(|first| *first > from);
-            if peer != self.me() && has && !gone {
+            if peer != self.me() && has && !self.peers.lacks(peer, from) {
                 return Some(peer);
             }
         }

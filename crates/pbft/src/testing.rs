@@ -254,7 +254,7 @@ impl Cluster {
             }
             Effect::SupplyBlocks { to, from } => self.supply(member, to, from),
             // These members keep no state.
-            Effect::SupplyState { .. } | Effect::InstallState { .. } => {}
+            Effect::StoreState { .. } | Effect::SupplyState { .. } | Effect::InstallState { .. } => {}
             Effect::Report(report) => self.nodes[usize::from(member)].reports.push(report),
         }
     }

@@ -1,7 +1,7 @@
 //! Clients: each keeps some transactions under way, sends them again elsewhere while no outcome comes, and now and then
 //! misbehaves within its rights.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, StoredOutcome};
 use crate::random::Random;
 use quorate_engine::Answer;
 use quorate_types::{ErrorCode, Operation, Operations, ReplicaId, SignedTransaction};
@@ -150,7 +150,13 @@ impl Clients {
             }
             // A gateway that has restarted looks into its store for who took the number, as a node does.
             Answer::Refused(refusal) if refusal.code == ErrorCode::NumberUsed => {
-                if cluster.has_stored_outcome(gateway, &waiting.transaction) {
+                let done = match cluster.stored_outcome(gateway, &waiting.transaction) {
+                    StoredOutcome::Proven => true,
+                    StoredOutcome::Pending => false,
+                    // Others may keep more blocks.
+                    StoredOutcome::Pruned => cluster.is_outcome_pruned(&waiting.transaction),
+                };
+                if done {
                     self.waiting.remove(&key);
                     self.answered += 1;
                 } else {

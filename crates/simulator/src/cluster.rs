@@ -16,6 +16,7 @@ use crate::replica::{EPOCH_MS, Node};
 use crate::scheme::SimVerifier;
 use crate::twins::Script;
 pub use faults::DiskFault;
+pub use perform::StoredOutcome;
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verified, verify_one};
 use quorate_engine::{Answer, Event, Turn, dispatch};
@@ -343,6 +344,7 @@ impl Cluster {
     /// No planned crash comes any more.
     pub fn cancel_crashes(&mut self) {
         self.crash_at.clear();
+        self.cut_installs = 0;
     }
 
     /// A member sees something.

@@ -82,6 +82,7 @@ error_codes! {
     NotFound = "Q0506", exit 3, "not found", "the ledger has no such thing", "check the name or id";
     NotRunning = "Q0507", exit 9, "the testnet is not running", "no supervisor answers in this directory", "quorate testnet up";
     Indexing = "Q0508", exit 75, "the index is behind", "the replica has just started and indexes its blocks", "ask again shortly";
+    Pruned = "Q0509", exit 3, "the block is not kept any more", "every replica asked has removed it (retain-blocks), or joined after it; what it did to the state stands", "ask a replica that keeps all blocks; keep receipts when they come";
     // Q06: verification
     ReceiptInvalid = "Q0601", exit 6, "the receipt does not verify", "a signature, hash or path in it does not fit the genesis", "do not trust it; ask another replica";
     AnswerInvalid = "Q0602", exit 6, "a replica's answer does not verify", "its certificate or proof does not fit the genesis", "use another replica, and report this one";

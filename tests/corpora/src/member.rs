@@ -3,11 +3,11 @@
 use crate::scheme::{FakeSigner, FakeVerifier};
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, HashedBatch, Signer, genesis_ledger_id, verify_one};
-use quorate_engine::{Action, Event, Fetched, Host, HostConfig, dispatch};
+use quorate_engine::{Action, Event, Fetched, Host, HostConfig, TransferRecord, dispatch};
 use quorate_ledger::{Machine, MemoryStateStore, StateProof, StateStore as _};
 use quorate_pbft::{Config, Installed, Tuning, release};
 use quorate_storage::recovery::{recover, replay};
-use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock};
+use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock, TransferFile, transfer};
 use quorate_types::{
     Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number, Operation,
     Operations, Parameters, Record, RegistryMode, ReplicaId, Reservation, Seq, SessionId, SignedTransaction,
@@ -85,18 +85,25 @@ pub(crate) struct Disks {
     pub(crate) log: SimulatedDisk,
     pub(crate) blocks: SimulatedDisk,
     pub(crate) state: MemoryStateStore,
+    pub(crate) transfer: SimulatedDisk,
 }
 
 impl Disks {
     /// A copy of what is on them.
     pub(crate) fn fork(&self) -> Self {
-        Self { log: self.log.fork(), blocks: self.blocks.fork(), state: self.state.clone() }
+        Self {
+            log: self.log.fork(),
+            blocks: self.blocks.fork(),
+            state: self.state.clone(),
+            transfer: self.transfer.fork(),
+        }
     }
 
     /// Power is cut.
     pub(crate) fn crash(&self) {
         self.log.crash(|_| 0);
         self.blocks.crash(|_| 0);
+        self.transfer.crash(|_| 0);
     }
 }
 
@@ -105,6 +112,7 @@ impl Disks {
 pub(crate) enum Work {
     Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
     MakeDurable { seq: Seq },
+    StoreState { seq: Seq },
 }
 
 /// A running process.
@@ -115,6 +123,7 @@ pub(crate) struct Member {
     pub(crate) blocks: BlockStore<SimulatedDisk>,
     pub(crate) machine: Machine,
     supply: StateSupply,
+    transfer: TransferFile<SimulatedDisk>,
     log: SegmentedLog<SimulatedDisk>,
     pub(crate) now: Now,
     pub(crate) work: VecDeque<Work>,
@@ -155,12 +164,15 @@ impl Member {
             nonce: [nonce; 32],
         };
         let config = HostConfig { config, admission: machine.state().admission_control() };
-        let (host, turn) = Host::start(config, FakeSigner::member(me.get()), recovered, now);
+        let (mut host, turn) = Host::start(config, FakeSigner::member(me.get()), recovered, now);
+        let (transfer, kept) = TransferFile::open(disks.transfer.clone(), &ledger().caps)
+            .map_err(|error| error.to_string())?;
+        host.resume_transfer(transfer::verified(members, &FakeVerifier, kept));
         let (work, sent, cache) = (VecDeque::new(), VecDeque::new(), Cache::new(1 << 10));
         let reserved = None;
         let supply = StateSupply::default();
         let mut member =
-            Self { me, disks, host, blocks, machine, supply, log, now, work, sent, cache, reserved };
+            Self { me, disks, host, blocks, machine, supply, transfer, log, now, work, sent, cache, reserved };
         member.release(turn);
         Ok(member)
     }
@@ -207,6 +219,15 @@ impl Member {
             Action::Broadcast { message, .. } => self.sent.push_back((None, message)),
             Action::Execute { seq, batch } => self.work.push_back(Work::Execute { seq, batch }),
             Action::MakeDurable { seq } => self.work.push_back(Work::MakeDurable { seq }),
+            Action::StoreState { seq } => self.work.push_back(Work::StoreState { seq }),
+            Action::KeepTransfer(record) => {
+                let kept = match record {
+                    TransferRecord::Begin(messages) => self.transfer.begin(&messages),
+                    TransferRecord::Add(message) => self.transfer.add(&message),
+                    TransferRecord::End => self.transfer.end(),
+                };
+                kept.expect("the disk works");
+            }
             Action::StoreCertificate(certificate) => {
                 self.blocks.append_certificate(certificate.clone()).expect("the disk works");
                 self.event(Event::Certified(certificate));
@@ -251,8 +272,10 @@ impl Member {
             }
             Some(Work::MakeDurable { seq }) => {
                 self.blocks.sync().expect("the disk works");
-                self.machine.commit_to(&mut self.disks.state, seq).expect("the disk works");
                 self.event(Event::CheckpointDurable { seq });
+            }
+            Some(Work::StoreState { seq }) => {
+                self.machine.commit_to(&mut self.disks.state, seq).expect("the disk works");
             }
             None => {}
         }

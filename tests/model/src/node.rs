@@ -361,6 +361,7 @@ impl Node {
                 Effect::Report(report) => self.note_report(&report),
                 // Certificates for clients and repair by blocks are not part of the model.
                 Effect::Certified(_)
+                | Effect::StoreState { .. }
                 | Effect::SupplyBlocks { .. }
                 | Effect::SupplyState { .. }
                 | Effect::InstallState { .. } => {}

@@ -25,13 +25,19 @@ impl Cluster {
             Action::MakeDurable { seq } => {
                 let node = &mut self.nodes[member.index()];
                 let Some(process) = &mut node.process else { return };
-                if process.blocks.sync().is_err()
-                    || process.machine.commit_to(&mut node.disks.state, seq).is_err()
-                {
+                if process.blocks.sync().is_err() {
                     return self.crash(member);
                 }
-                self.prune(member, seq);
                 self.event(member, Event::CheckpointDurable { seq });
+            }
+            Action::StoreState { seq } => {
+                let node = &mut self.nodes[member.index()];
+                let Some(process) = &mut node.process else { return };
+                match process.machine.commit_to(&mut node.disks.state, seq) {
+                    Ok(true) => self.prune(member, seq),
+                    Ok(false) => {}
+                    Err(_) => self.crash(member),
+                }
             }
             Action::StoreCertificate(certificate) => {
                 self.checkers.certified(&certificate);
@@ -147,15 +153,15 @@ impl Cluster {
         self.event(member, Event::BlocksRead { to, blocks });
     }
 
-    /// Whether a member's block store has, certified, the transaction that took this one's number.
+    /// What a member that runs finds in its store of the transaction that took this one's number.
     ///
     /// # Panics
     /// If the simulated disk fails, which it does only on command.
-    pub fn has_stored_outcome(&self, member: ReplicaId, asked: &SignedTransaction) -> bool {
-        let Some(process) = &self.nodes[member.index()].process else { return false };
+    pub fn stored_outcome(&self, member: ReplicaId, asked: &SignedTransaction) -> StoredOutcome {
+        let Some(process) = &self.nodes[member.index()].process else { return StoredOutcome::Pending };
         let asked = &asked.transaction;
         let links = self.genesis.parameters.most_links();
-        let mut height = quorate_types::Seq::new(1);
+        let mut height = process.blocks.first();
         while height <= process.blocks.tip() {
             let stored = process.blocks.block(height).expect("a simulated disk works");
             let batch = stored.as_ref().and_then(|stored| stored.block.batch.as_ref());
@@ -166,10 +172,26 @@ impl Cluster {
             if took {
                 // A void inclusion before it is no outcome; who asks has been told that the number is used.
                 let proof = process.blocks.proof(height, links).expect("a simulated disk works");
-                return proof.is_some();
+                return if proof.is_some() { StoredOutcome::Proven } else { StoredOutcome::Pending };
             }
             height = height.next();
         }
-        false
+        if process.blocks.first() > Seq::new(1) { StoredOutcome::Pruned } else { StoredOutcome::Pending }
     }
+
+    /// Whether nobody who runs has the block with the outcome any more.
+    pub fn is_outcome_pruned(&self, asked: &SignedTransaction) -> bool {
+        let mut up = ReplicaId::all(self.members.count()).filter(|member| self.is_up(*member));
+        up.all(|member| self.stored_outcome(member, asked) == StoredOutcome::Pruned)
+    }
+}
+
+/// What a store holds of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredOutcome {
+    Proven,
+    /// Not there, or not certified yet.
+    Pending,
+    /// It is in no block that is still there.
+    Pruned,
 }

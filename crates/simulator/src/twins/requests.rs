@@ -1,7 +1,7 @@
 //! Clients of a Twins scenario: each request goes to two processes at once, twins included, so that the copies of a member
 //! learn of requests in different orders; while no outcome comes, it is sent again elsewhere.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, StoredOutcome};
 use quorate_engine::Answer;
 use quorate_types::{ErrorCode, Operation, Operations, ReplicaId, SignedTransaction};
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ impl Requests {
             Answer::Refused(refusal) => {
                 waiting.again = cluster.now() + u64::from(refusal.retry_after_ms.max(100)) * 1_000;
                 refusal.code == ErrorCode::NumberUsed
-                    && cluster.has_stored_outcome(gateway, &waiting.transaction)
+                    && cluster.stored_outcome(gateway, &waiting.transaction) == StoredOutcome::Proven
             }
         };
         if done {

@@ -2,7 +2,7 @@
 
 use quorate_engine::Answer;
 use quorate_pbft::{Phase, ReplicaStatus};
-use quorate_simulator::cluster::{InFlight, Network};
+use quorate_simulator::cluster::{InFlight, Network, StoredOutcome};
 use quorate_simulator::{Cluster, Random, Setup};
 use quorate_types::{Operation, Operations, Parameters, ReplicaId, SignedTransaction};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -261,7 +261,11 @@ impl World {
             let done = match answer {
                 Answer::Outcome(_) | Answer::Superseded(_) => true,
                 // A gateway that has restarted looks into its store for who took the number.
-                Answer::Refused(_) => self.cluster.has_stored_outcome(gateway, &transaction),
+                Answer::Refused(_) => match self.cluster.stored_outcome(gateway, &transaction) {
+                    StoredOutcome::Proven => true,
+                    StoredOutcome::Pending => false,
+                    StoredOutcome::Pruned => self.cluster.is_outcome_pruned(&transaction),
+                },
             };
             if done {
                 self.waiting.remove(&number);
