@@ -69,7 +69,8 @@ impl<S: Signer> Replica<S> {
         self.executed_time = time;
         self.obligation = obligation;
         self.headers.insert(seq, header_hash);
-        self.attestations.start_at(seq);
+        // Its certificate is kept like one that came with a block: the state is stable by it, wherever base is by now (K2).
+        self.attestations.start_at(seq.previous());
         self.keep_certificate(certificate, out);
         // Which of them were executed meanwhile nobody here can tell. Clients submit again what had no outcome.
         self.custody.clear();

@@ -135,7 +135,8 @@ impl<D: Disk> BlockStore<D> {
                 Ok(Entry::Block(stored)) if stored.block.header.height == self.tip().next() => {
                     self.blocks.push(place);
                 }
-                Ok(Entry::Certificate(certificate)) => {
+                // Written behind its block: without it what stands between them is lost, be it at the end of the file before.
+                Ok(Entry::Certificate(certificate)) if certificate.height <= self.tip() => {
                     self.certificates.insert(certificate.height, place);
                 }
                 _ => break,

@@ -104,6 +104,20 @@ fn t3_a_state_is_taken_at_a_proven_base_and_the_member_goes_on_from_there() {
     cluster.assert_safe();
 }
 
+/// Base moves on while a state is fetched. What is installed is stable all the same, or everything above the state before would be
+/// kept until the next block with a certificate of its own comes.
+#[test]
+fn t3_a_state_below_base_is_stable_once_it_is_installed() {
+    let mut cluster = behind(12);
+    let (base, seq) = (cluster.status(3).base.get(), cluster.status(3).base.get() - 4);
+    assert_eq!(cluster.input(3, Input::StateFetched { seq: Seq::new(seq) }), Verdict::Accepted);
+    let state = installed(&cluster, seq);
+    assert_eq!(cluster.input(3, Input::Installed(Box::new(state))), Verdict::Accepted);
+    let status = cluster.status(3);
+    let found = (status.base.get(), status.executed.get(), status.stable.get(), status.certified.get());
+    assert_eq!(found, (base, seq, seq, seq));
+}
+
 #[test]
 fn t3_what_was_not_asked_for_is_not_installed() {
     let mut cluster = behind(12);

@@ -157,6 +157,14 @@ impl Checkers {
         }
     }
 
+    /// A member's store does not give back what it was given.
+    pub(crate) fn unreadable(&mut self, member: ReplicaId, error: &dyn std::fmt::Display) {
+        if !self.faulty.contains(&member) {
+            let what = format!("{member} cannot read its store: {error}");
+            self.note(Err(Violation { property: "D4 what is stored is read back", what }));
+        }
+    }
+
     pub(crate) fn out_of_order(&mut self, member: ReplicaId, seq: Seq, height: Seq) {
         if self.faulty.contains(&member) {
             return;

@@ -53,7 +53,7 @@ impl Cluster {
                 match process.supply.answer(&fetch, &process.blocks, &node.disks.state) {
                     Ok(Some(message)) => self.event(member, Event::StateRead { to, message }),
                     Ok(None) => {}
-                    Err(_) => self.crash(member),
+                    Err(error) => self.cannot_read(member, &error),
                 }
             }
             Action::KeepTransfer(record) => {
@@ -139,6 +139,12 @@ impl Cluster {
         self.event(member, Event::Installed { installed: Box::new(installed), admission });
     }
 
+    /// D4: what cannot be read back ends the process, and is the work of a disk that betrays.
+    fn cannot_read(&mut self, member: ReplicaId, error: &dyn std::fmt::Display) {
+        self.checkers.unreadable(member, error);
+        self.crash(member);
+    }
+
     fn read_blocks(&mut self, member: ReplicaId, to: ReplicaId, from: Seq) {
         let Some(process) = &mut self.nodes[member.index()].process else { return };
         let first = process.blocks.first();
@@ -147,8 +153,10 @@ impl Cluster {
         }
         let links = self.genesis.parameters.most_links();
         let read = process.blocks.certified_blocks(from, limits::FETCH_BLOCKS, limits::FETCH_BYTES, links);
-        // D4: what cannot be read back ends the process.
-        let Ok(blocks) = read else { return self.crash(member) };
+        let blocks = match read {
+            Ok(blocks) => blocks,
+            Err(error) => return self.cannot_read(member, &error),
+        };
         let blocks = blocks.into_iter().map(Arc::new).collect();
         self.event(member, Event::BlocksRead { to, blocks });
     }

@@ -82,8 +82,8 @@ fn t2_a_fresh_member_fetches_each_part_once_whatever_one_source_says() {
     world.lost.insert(id(3));
     world.cluster.damage(id(3), DiskFault::Lost);
     world.cluster.checkers.faulty.remove(&id(3));
-    for key in 0..160_u16 {
-        world.submit_put(id(key % 3), format!("large{key}").into_bytes(), vec![key as u8; 40_000]);
+    for key in 0..160_u8 {
+        world.submit_put(id(u16::from(key % 3)), format!("large{key}").into_bytes(), vec![key; 40_000]);
         world.run(Duration::from_millis(20));
     }
     world.until("the others forget old blocks", Duration::from_secs(60), |world| {

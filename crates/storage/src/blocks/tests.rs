@@ -132,6 +132,41 @@ fn d3_a_failed_sync_is_an_error() {
     assert!(store.sync().is_err());
 }
 
+/// A crash lost the end of one file and kept the beginning of the next.
+#[test]
+fn d4_a_certificate_whose_block_was_lost_goes_with_it() {
+    let disk = SimulatedDisk::new();
+    let length = {
+        let disk = SimulatedDisk::new();
+        store(&disk, 1, &[]);
+        Disk::read(&disk, &name_of(1)).unwrap().len()
+    };
+    let with_files = |disk: &SimulatedDisk| BlockStore::open_with(disk.clone(), LEDGER, 3 * length).unwrap();
+    let mut store = with_files(&disk);
+    for height in 1..=2 {
+        store.append(block(height)).unwrap();
+    }
+    store.append_certificate(certificate(1)).unwrap();
+    store.sync().unwrap();
+    // The third block ends the first file, its certificate begins the second.
+    store.append(block(3)).unwrap();
+    store.append_certificate(certificate(3)).unwrap();
+    assert_eq!(store.file, 2);
+    drop(store);
+    let mut writes = 0;
+    disk.crash(|len| {
+        writes += 1;
+        if len == length { 0 } else { len }
+    });
+    assert!(writes >= 2);
+    let mut store = with_files(&disk);
+    assert_eq!((store.tip(), store.certified()), (Seq::new(2), Seq::new(1)));
+    assert_eq!(given(&store, 1, 10), [(1, 0, 1)], "no certificate speaks of what is not there");
+    store.append(block(3)).unwrap();
+    store.append_certificate(certificate(3)).unwrap();
+    assert_eq!(given(&store, 1, 10), [(1, 0, 1), (2, 1, 3), (3, 0, 3)]);
+}
+
 /// What an auditor reads: heights of blocks, or of certificates as negative numbers.
 fn read(disk: &SimulatedDisk) -> (Vec<i64>, Result<usize, String>) {
     let mut seen = Vec::new();
