@@ -10,8 +10,10 @@ use quorate_types::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long a peer has for an answer before another is asked.
+/// How long a peer has for an answer at first, before another is asked; doubled each time that all were asked in vain, since it may be the
+/// network that is slow.
 const PATIENCE: Duration = Duration::from_secs(1);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(32);
 /// Parts that are asked for at once, of all peers together.
 const AT_ONCE: usize = 8;
 
@@ -65,6 +67,9 @@ pub(crate) struct Transfer {
     silent: BTreeSet<ReplicaId>,
     /// Whose turn it is.
     next: u16,
+    /// How many answers were overdue, less those that came, and of how many peers.
+    overdue: usize,
+    peers: usize,
     /// What the host is to keep, since it was asked last.
     records: Vec<TransferRecord>,
 }
@@ -77,14 +82,15 @@ impl Transfer {
         executed: Seq,
         peers: &[ReplicaId],
     ) -> Vec<(ReplicaId, Message)> {
+        self.peers = peers.len();
         self.expire(now);
         let above = self.target.as_ref().map_or(executed, |target| target.assembly.height());
         let mut asking = Vec::new();
         if self.target.is_some() {
             self.ask_for_leaves(now, peers, &mut asking);
         }
-        // Without a target, or with one that nobody has any longer.
-        if self.leaves_asked.is_empty()
+        // Without a target, or with one that most have no longer. Not for one who is silent: he could have it begin anew without end.
+        if (self.leaves_asked.is_empty() || 2 * self.silent.len() > peers.len())
             && self.parts_asked.is_none()
             && let Some(peer) = self.take_turn(peers, &BTreeSet::new())
         {
@@ -125,8 +131,18 @@ impl Transfer {
         Some(peer)
     }
 
+    fn patience(&self) -> Duration {
+        let rounds = self.overdue / self.peers.max(1);
+        PATIENCE.saturating_mul(1 << rounds.min(5)).min(LONGEST_PATIENCE)
+    }
+
     fn expire(&mut self, now: Monotonic) {
-        let late = |asked: Monotonic| now >= asked.plus(PATIENCE);
+        let patience = self.patience();
+        let late = |asked: Monotonic| now >= asked.plus(patience);
+        let asked = self.leaves_asked.values().chain(&self.parts_asked);
+        let late_peers: BTreeSet<ReplicaId> =
+            asked.filter(|(_, asked)| late(*asked)).map(|(peer, _)| *peer).collect();
+        self.overdue += late_peers.len();
         if self.parts_asked.is_some_and(|(_, asked)| late(asked)) {
             self.parts_asked = None;
             // Everybody was asked in vain, perhaps: whoever was silent may have come back.
@@ -161,6 +177,7 @@ impl Transfer {
             self.liars.insert(from);
             return Taken::Lie;
         };
+        self.overdue = self.overdue.saturating_sub(1);
         self.leaves_asked.clear();
         self.silent.clear();
         let target = Target { header, certificate, assembly };
@@ -181,6 +198,7 @@ impl Transfer {
         }
         self.leaves_asked.remove(&index);
         if target.assembly.accept(index, leaves.clone()).is_ok() {
+            self.overdue = self.overdue.saturating_sub(1);
             self.records.push(TransferRecord::Add(leaves_message(height, index, leaves)));
             return Taken::Used;
         }
@@ -246,7 +264,7 @@ impl Transfer {
     /// When something that was asked for is overdue.
     pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
         let asked = self.leaves_asked.values().chain(&self.parts_asked).map(|(_, asked)| *asked);
-        asked.min().map(|asked| asked.plus(PATIENCE))
+        asked.min().map(|asked| asked.plus(self.patience()))
     }
 
     /// The block whose state is fetched, and how many of its parts are here, of how many.

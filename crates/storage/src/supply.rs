@@ -10,6 +10,10 @@ use std::io;
 /// States that are kept cut: one that peers fetch must not go away under their hands as soon as the next checkpoint is there.
 const KEPT: usize = 2;
 
+fn position<S: StateStore>(store: &S) -> Result<Option<Seq>, SupplyError> {
+    store.position().map_err(|error| SupplyError::State(error.to_string()))
+}
+
 /// States that peers fetch. Each is a copy in memory, made when one asks for its parts.
 #[derive(Debug, Default)]
 pub struct StateSupply {
@@ -35,7 +39,7 @@ pub enum SupplyError {
 
 impl StateSupply {
     /// What answers this FETCH, if anything does: a state above the one that the peer names, of a block with a certificate of its own; or
-    /// the leaves of one part of a state whose parts were given before.
+    /// the leaves of one part of a state that is stored, or whose parts were given before.
     ///
     /// # Errors
     /// If a store cannot be read.
@@ -52,6 +56,10 @@ impl StateSupply {
                 Ok(newest.map(Kept::parts))
             }
             Fetch::StateLeaves { height, index } => {
+                // Another gave the parts; all members store the states of the same checkpoints.
+                if !self.heights().any(|kept| kept == *height) && position(store)? == Some(*height) {
+                    self.load(blocks, store)?;
+                }
                 let kept = self.kept.iter().find(|kept| kept.state.height() == *height);
                 Ok(kept.and_then(|kept| kept.leaves(*index)))
             }
@@ -61,9 +69,8 @@ impl StateSupply {
 
     /// Cuts the stored state, unless it is already.
     fn load<D: Disk, S: StateStore>(&mut self, blocks: &BlockStore<D>, store: &S) -> Result<(), SupplyError> {
-        let position = store.position().map_err(|error| SupplyError::State(error.to_string()))?;
         let newest = self.kept.back().map(|kept| kept.state.height());
-        let Some(height) = position.filter(|height| newest < Some(*height)) else { return Ok(()) };
+        let Some(height) = position(store)?.filter(|height| newest < Some(*height)) else { return Ok(()) };
         let (Some(header), Some(certificate)) = (blocks.header(height)?, blocks.certificate(height)?) else {
             return Ok(());
         };

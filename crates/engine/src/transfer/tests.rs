@@ -272,3 +272,23 @@ fn what_is_kept_without_its_parts_is_nothing() {
     }))]);
     assert_eq!(transfer.progress(), None);
 }
+
+/// A network that takes longer than anyone's patience at first.
+#[test]
+fn t2_slow_answers_are_waited_for_in_the_end() {
+    let source = Source::of(9, 0);
+    let (mut transfer, peers) = (Transfer::default(), [id(1), id(2), id(3)]);
+    let mut under_way: BTreeMap<u64, Vec<(ReplicaId, Message)>> = BTreeMap::new();
+    for millis in (0..400_000).step_by(50) {
+        for (to, message) in transfer.ask(at(millis), EXECUTED, &peers) {
+            under_way.entry(millis + 2_800).or_default().extend(source.answer(&message).map(|answer| (to, answer)));
+        }
+        for (from, answer) in under_way.remove(&millis).into_iter().flatten() {
+            take(&mut transfer, from, answer);
+        }
+        if transfer.finish().is_some() {
+            return;
+        }
+    }
+    panic!("it came to nothing: {:?}", transfer.progress());
+}

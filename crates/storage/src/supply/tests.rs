@@ -119,5 +119,17 @@ fn a_state_that_is_fetched_stays_for_a_while() {
     assert!(leaves_of(&mut supply, 4, 0, &blocks, &store).is_some());
     assert_eq!(leaves_of(&mut supply, 3, 0, &blocks, &store), None);
     supply.forget();
-    assert_eq!(leaves_of(&mut supply, 5, 0, &blocks, &store), None, "its parts must be asked for first");
+    assert_eq!(leaves_of(&mut supply, 4, 0, &blocks, &store), None, "it is stored no more");
+}
+
+/// Parts come from one member, leaves from all that have stored the same state.
+#[test]
+fn t2_leaves_are_given_by_whoever_has_stored_that_state() {
+    let (blocks, states) = chain(5, &[5]);
+    let mut store = MemoryStateStore::new();
+    put(&mut store, &states[4], &blocks);
+    let mut supply = StateSupply::default();
+    assert!(leaves_of(&mut supply, 4, 0, &blocks, &store).is_none());
+    assert_eq!(supply.heights().count(), 0, "it is not cut for a height that it is not of");
+    assert!(leaves_of(&mut supply, 5, 0, &blocks, &store).is_some());
 }
