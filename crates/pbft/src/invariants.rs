@@ -45,8 +45,9 @@ impl<S: Signer> Replica<S> {
         let window = usize::try_from(self.config.parameters.window).unwrap_or(usize::MAX);
         let every = usize::try_from(self.config.parameters.checkpoint_every).unwrap_or(usize::MAX);
         let n = usize::from(self.n());
-        // Above stable: a window of votes, blocks of a transfer, and the way to the last certified block behind it.
-        let held = 6 * window + 2 * limits::FETCH_BLOCKS;
+        // Above stable: windows of votes; of a transfer two answers ahead of what is executed, one behind it that has no certificate of its
+        // own but at its end, and after a restart one more, whose being stable was not durable yet.
+        let held = 6 * window + 4 * limits::FETCH_BLOCKS;
         let attests =
             self.attestations.tallies.values().map(std::collections::BTreeMap::len).max().unwrap_or(0);
         [
