@@ -109,7 +109,9 @@ fn read(bytes: &[u8], caps: &Caps) -> (Vec<Message>, u64) {
     let mut at = 0;
     while let Some((length, rest)) = bytes[at..].split_first_chunk::<LENGTH>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let Some(Ok(message)) = rest.get(..length).map(|encoded| decode_message(encoded, caps)) else { break };
+        let Some(Ok(message)) = rest.get(..length).map(|encoded| decode_message(encoded, caps)) else {
+            break;
+        };
         messages.push(message);
         at += LENGTH + length;
     }

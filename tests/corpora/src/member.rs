@@ -7,7 +7,9 @@ use quorate_engine::{Action, Event, Fetched, Host, HostConfig, TransferRecord, d
 use quorate_ledger::{Machine, MemoryStateStore, StateProof, StateStore as _};
 use quorate_pbft::{Config, Installed, Tuning, release};
 use quorate_storage::recovery::{recover, replay};
-use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock, TransferFile, transfer};
+use quorate_storage::{
+    BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock, TransferFile, transfer,
+};
 use quorate_types::{
     Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number, Operation,
     Operations, Parameters, Record, RegistryMode, ReplicaId, Reservation, Seq, SessionId, SignedTransaction,
@@ -165,14 +167,27 @@ impl Member {
         };
         let config = HostConfig { config, admission: machine.state().admission_control() };
         let (mut host, turn) = Host::start(config, FakeSigner::member(me.get()), recovered, now);
-        let (transfer, kept) = TransferFile::open(disks.transfer.clone(), &ledger().caps)
-            .map_err(|error| error.to_string())?;
+        let (transfer, kept) =
+            TransferFile::open(disks.transfer.clone(), &ledger().caps).map_err(|error| error.to_string())?;
         host.resume_transfer(transfer::verified(members, &FakeVerifier, kept));
         let (work, sent, cache) = (VecDeque::new(), VecDeque::new(), Cache::new(1 << 10));
         let reserved = None;
         let supply = StateSupply::default();
-        let mut member =
-            Self { me, disks, host, blocks, machine, supply, transfer, log, now, work, sent, cache, reserved };
+        let mut member = Self {
+            me,
+            disks,
+            host,
+            blocks,
+            machine,
+            supply,
+            transfer,
+            log,
+            now,
+            work,
+            sent,
+            cache,
+            reserved,
+        };
         member.release(turn);
         Ok(member)
     }

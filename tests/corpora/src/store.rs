@@ -170,7 +170,12 @@ pub fn store(bytes: &[u8]) {
             edit(&mut log, ".log", &mut cursor);
         }
     }
-    let disks = Disks { log: disk_of(&log), blocks: disk_of(&blocks), state, transfer: quorate_storage::SimulatedDisk::new() };
+    let disks = Disks {
+        log: disk_of(&log),
+        blocks: disk_of(&blocks),
+        state,
+        transfer: quorate_storage::SimulatedDisk::new(),
+    };
     image.compare(&disks);
     let now = quorate_types::Now { monotonic: Monotonic(START.monotonic.0 + 60_000_000), ..START };
     if let Ok(member) = Member::start(image.me, disks, now, 9) {

@@ -281,7 +281,10 @@ fn t2_slow_answers_are_waited_for_in_the_end() {
     let mut under_way: BTreeMap<u64, Vec<(ReplicaId, Message)>> = BTreeMap::new();
     for millis in (0..400_000).step_by(50) {
         for (to, message) in transfer.ask(at(millis), EXECUTED, &peers) {
-            under_way.entry(millis + 2_800).or_default().extend(source.answer(&message).map(|answer| (to, answer)));
+            under_way
+                .entry(millis + 2_800)
+                .or_default()
+                .extend(source.answer(&message).map(|answer| (to, answer)));
         }
         for (from, answer) in under_way.remove(&millis).into_iter().flatten() {
             take(&mut transfer, from, answer);

@@ -24,6 +24,11 @@ impl Cluster {
         self.checkers.faulty.insert(member);
     }
 
+    /// Whether this was on its way to a process that runs no more: its connection is gone, and nobody gets it.
+    pub fn is_lost(&self, flight: &InFlight) -> bool {
+        self.nodes[flight.to.index()].incarnation != flight.incarnation
+    }
+
     /// How often each way of lying changed what was sent.
     pub fn lies(&self) -> BTreeMap<u16, u64> {
         let mut all = BTreeMap::new();

@@ -74,7 +74,7 @@ fn t2_what_a_crash_leaves_of_it_is_a_beginning() {
             let _ = keep(&disk);
             disk.crash(|len| len * kept / 20);
             let (mut file, found) = open(&disk);
-            assert_eq!(indices(&found), (0..found.len() as u32).collect::<Vec<_>>(), "killed at {at}");
+            assert_eq!(indices(&found), (0..).take(found.len()).collect::<Vec<u32>>(), "killed at {at}");
             let whole = found.iter().zip(parts(0..4)).take_while(|(found, kept)| *found == kept).count();
             assert!(whole + 1 >= found.len(), "killed at {at}");
             file.add(&part(7)).unwrap();
