@@ -7,6 +7,7 @@
 
 mod agreement;
 mod batching;
+mod catching_up;
 mod checkpoint;
 mod config;
 mod custody;

@@ -1,7 +1,7 @@
 //! Repair of loss and catching up by blocks (R, T1): who lacks something says so in STATUS, and peers send what they
 //! have of their own, certificates, and bodies.
 
-use crate::outbox::{Effect, Outbox, Report};
+use crate::outbox::{Effect, Outbox};
 use crate::replica::Replica;
 use crate::slot::{Slot, bit, bitmap};
 use crate::timers::Timer;
@@ -27,7 +27,7 @@ const STATEMENT: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Peers {
     /// The latest STATUS of each.
-    status: BTreeMap<ReplicaId, Status>,
+    pub(crate) status: BTreeMap<ReplicaId, Status>,
     /// When each was last sent repairs.
     repaired: BTreeMap<ReplicaId, Monotonic>,
     /// What each was given for its FETCHes in the interval that began then, in bytes.
@@ -41,7 +41,7 @@ pub(crate) struct Peers {
     /// The highest VIEW-CHANGE or NEW-VIEW of each, for its HELLO (D6).
     pub(crate) highest_view: BTreeMap<ReplicaId, SignedStatement>,
     /// The first block that each still has, of those that said they lack what was asked for.
-    pruned: BTreeMap<ReplicaId, Seq>,
+    pub(crate) pruned: BTreeMap<ReplicaId, Seq>,
     pub(crate) asked_for_body: BTreeMap<Seq, Digest>,
     pub(crate) fetch: BlockFetch,
 }
@@ -50,11 +50,11 @@ pub(crate) struct Peers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct BlockFetch {
     /// Whom to ask next.
-    next_peer: u16,
+    pub(crate) next_peer: u16,
     /// A block arrived since the last FETCH.
     pub(crate) progressed: bool,
     /// A peer's stable checkpoint is above what is executed here: its slots can no longer be repaired one by one.
-    hint: Option<ReplicaId>,
+    pub(crate) hint: Option<ReplicaId>,
 }
 
 impl Peers {
@@ -64,7 +64,7 @@ impl Peers {
     }
 
     /// Whether a peer has said that it has this block no more.
-    fn lacks(&self, peer: ReplicaId, block: Seq) -> bool {
+    pub(crate) fn lacks(&self, peer: ReplicaId, block: Seq) -> bool {
         self.pruned.get(&peer).is_some_and(|first| *first > block)
     }
 
@@ -532,94 +532,5 @@ impl<S: Signer> Replica<S> {
                 };
             }
         }
-    }
-
-    /// K5, T1: base is, or must soon be, above what is executed: blocks with certificates close the gap.
-    pub(crate) fn start_catching_up(&mut self, to: Seq, out: &mut Outbox) {
-        if !self.catching_up {
-            self.catching_up = true;
-            out.report(Report::CatchingUp { from: self.executed, to });
-        }
-    }
-
-    fn is_behind(&self) -> bool {
-        let end = self.window_end();
-        let beyond = self.checkpoints.beyond.values().filter(|seq| **seq > end).count();
-        self.base.base() > self.executed || beyond >= self.quorums().weak()
-    }
-
-    /// Sends the next FETCH of blocks if one is due, and notices the end of a transfer.
-    pub(crate) fn catch_up(&mut self, now: Now, out: &mut Outbox) {
-        const SOON: Duration = Duration::from_millis(10);
-        if self.catching_up && !self.is_behind() {
-            self.catching_up = false;
-            out.report(Report::CaughtUp { at: self.executed });
-        }
-        let wanted = self.catching_up || self.peers.fetch.hint.is_some();
-        if std::mem::take(&mut self.peers.fetch.progressed) && wanted {
-            self.timers.set_no_later(Timer::Fetch, now.monotonic.plus(SOON));
-        }
-        if wanted && !self.timers.is_set(Timer::Fetch) {
-            self.fetch_blocks(now, out);
-        }
-    }
-
-    pub(crate) fn on_fetch_timer(&mut self, now: Now, out: &mut Outbox) {
-        if self.catching_up || self.peers.fetch.hint.is_some() {
-            self.fetch_blocks(now, out);
-        }
-    }
-
-    /// Asks a peer that has more, each time another one, unless execution has enough to do.
-    fn fetch_blocks(&mut self, now: Now, out: &mut Outbox) {
-        self.timers.set(Timer::Fetch, now.monotonic.plus(self.config.tuning.fetch));
-        if self.delivered.above(self.executed) > limits::FETCH_BLOCKS as u64 {
-            return;
-        }
-        let from = if self.lacks_certificates() {
-            self.attestations.certified().next()
-        } else {
-            self.delivered.next()
-        };
-        // One that has not these blocks any more hints at later ones, again and again: the others would never be asked.
-        let hint = self.peers.fetch.hint.take().filter(|peer| !self.peers.lacks(*peer, from));
-        if let Some(peer) = hint.or_else(|| self.next_source(from)) {
-            out.send(peer, Message::Notice(Notice::Fetch(Fetch::Blocks { from })));
-        }
-    }
-
-    fn lacks_certificates(&self) -> bool {
-        self.attestations.certified() < self.executed && !self.catching_up
-    }
-
-    /// T1: blocks that a peer no longer has are asked of others; so many say so that one of them is honest, and the state is worth
-    /// fetching instead.
-    fn on_pruned(&mut self, from: ReplicaId, first: Seq) -> Verdict {
-        if !self.catching_up && self.peers.fetch.hint.is_none() && !self.lacks_certificates() {
-            return Verdict::Ignored(Ignored::Unasked);
-        }
-        self.peers.pruned.insert(from, first);
-        Verdict::Accepted
-    }
-
-    /// Whether the next block to execute is gone at so many members that one of them is honest.
-    pub(crate) fn needs_state(&self) -> bool {
-        let next = self.delivered.next();
-        let gone = self.peers.pruned.values().filter(|first| **first > next).count();
-        self.catching_up && gone >= self.quorums().weak()
-    }
-
-    fn next_source(&mut self, from: Seq) -> Option<ReplicaId> {
-        let n = self.n();
-        for _ in 0..n {
-            let peer = ReplicaId::new(self.peers.fetch.next_peer % n);
-            self.peers.fetch.next_peer = (self.peers.fetch.next_peer + 1) % n;
-            let has = |status: &Status| status.certified.max(status.stable) >= from;
-            let has = self.peers.status.get(&peer).is_none_or(has);
-            if peer != self.me() && has && !self.peers.lacks(peer, from) {
-                return Some(peer);
-            }
-        }
-        None
     }
 }
