@@ -5,6 +5,7 @@ use crate::store::StoredState;
 use quorate_crypto::header_hash;
 use quorate_crypto::sparse::key_hash;
 use quorate_crypto::sparse::parts::{MOST_DEPTH, hash_of, part_of_key, part_with, root_of};
+use quorate_types::mutants::mutant;
 use quorate_types::{Digest, Header, Seq, StatePart, limits};
 use std::collections::BTreeMap;
 
@@ -139,7 +140,7 @@ impl Assembly {
         let expected = self.parts.get(index).ok_or(TransferError::NoSuchPart(index))?;
         let found = part_with(self.depth(), index, borrowed(&leaves));
         // Only the hash counts: a leaf that was called a subtree is a leaf all the same.
-        if found.as_ref().map(hash_of) != Some(hash_of(expected)) {
+        if found.as_ref().map(hash_of) != Some(hash_of(expected)) && !mutant("m34") {
             return Err(TransferError::OtherPart(index));
         }
         if !leaves.is_empty() {
@@ -177,6 +178,14 @@ impl Assembly {
         &self.parts
     }
 
+    /// The mistake m34: whether everything together is the state is looked at when all is there.
+    fn is_whole(&self) -> bool {
+        let hash = |(index, leaves): (&usize, &PartLeaves)| {
+            part_with(self.depth(), *index, borrowed(leaves)).as_ref().map(hash_of)
+        };
+        self.held.iter().all(|held| hash(held) == self.parts.get(*held.0).map(hash_of))
+    }
+
     /// The whole state, if nothing is missing.
     ///
     /// # Errors
@@ -184,6 +193,9 @@ impl Assembly {
     pub fn finish(self) -> Result<StoredState, Self> {
         if self.missing().next().is_some() {
             return Err(self);
+        }
+        if mutant("m34") && !self.is_whole() {
+            return Err(Self { held: BTreeMap::new(), ..self });
         }
         let leaves = self.held.into_values().flatten().collect();
         Ok(StoredState { height: self.height, header_hash: self.header_hash, leaves })

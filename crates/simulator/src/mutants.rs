@@ -37,6 +37,7 @@ pub const MUTANTS: &[Mutant] = &[
     ("m31", "stable without execution"),
     ("m32", "f+1 CHECKPOINTs prove"),
     ("m33", "a block of a transfer needs no certificate"),
+    ("m35", "of an installed state the blocks are changed first"),
     ("m36", "the epoch is not signed"),
     ("m37", "the ledger id is not signed"),
     ("m40", "a wiped replica votes"),

@@ -3,6 +3,12 @@
 //!
 //! `cargo test -p quorate-simulator --features mutants --test mutants`
 
+#[path = "known_failures/transfer.rs"]
+mod transfer;
+#[path = "known_failures/world.rs"]
+#[allow(dead_code, reason = "the tests of known failures use the rest")]
+mod world;
+
 use quorate_crypto::{HashedBatch, null_batch_digest};
 use quorate_simulator::{run_seed, scenario};
 use quorate_types::mutants::activate;
@@ -35,6 +41,15 @@ fn the_null_batch_is_no_empty_batch() -> bool {
     HashedBatch::new(Arc::new(empty)).digest() != null_batch_digest()
 }
 
+/// T2: whoever lies about one part is asked for no other.
+fn transfer_is_short() -> bool {
+    catch_unwind(|| {
+        let (needed, fetched) = transfer::fresh_member();
+        (fetched - needed) * 20 < needed
+    })
+    .unwrap_or(false)
+}
+
 type Test = fn() -> bool;
 
 /// Each mistake with the test that notices it. That of m26 is `crypto/src/digest/tests.rs` word for word: the mistake changes
@@ -59,6 +74,7 @@ const MUTANTS: &[(&str, Test)] = &[
     ("m27", || scenario_holds("v8-late-new-view")),
     ("m30", || scenario_holds("f12-new-view-above-executed")),
     ("m32", || scenario_holds("k1-k3-checkpoints")),
+    ("m34", transfer_is_short),
     ("m46", || scenario_holds("f10-new-view-timer")),
     ("m54", || scenario_holds("d7-abstention")),
     ("m55", || scenario_holds("d7-abdication")),

@@ -6,6 +6,7 @@ use quorate_engine::{Action, Event, Fetched, TransferRecord};
 use quorate_ledger::{StateProof, StateStore};
 use quorate_pbft::{Installed, Report};
 use quorate_storage::StoredBlock;
+use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
 use std::sync::Arc;
@@ -120,7 +121,13 @@ impl Cluster {
         let Fetched { header, certificate, state } = fetched;
         let node = &mut self.nodes[member.index()];
         let proof = StateProof { header: header.clone(), certificate: certificate.clone() };
-        if node.disks.state.replace(state.clone(), &proof).is_err() {
+        let mut blocks_first = false;
+        if mutant("m35")
+            && let Some(process) = &mut node.process
+        {
+            blocks_first = process.blocks.restart_after(header.clone(), certificate.clone()).is_ok();
+        }
+        if !blocks_first && node.disks.state.replace(state.clone(), &proof).is_err() {
             return self.crash(member);
         }
         // Killed between the two: the next start finishes it.
@@ -128,7 +135,11 @@ impl Cluster {
             hit("a process is killed in the midst of an install");
             return self.crash(member);
         }
-        let Some(process) = &mut self.nodes[member.index()].process else { return };
+        let node = &mut self.nodes[member.index()];
+        let Some(process) = &mut node.process else { return };
+        if blocks_first && node.disks.state.replace(state.clone(), &proof).is_err() {
+            return self.crash(member);
+        }
         if process.blocks.restart_after(header.clone(), certificate.clone()).is_err() {
             return self.crash(member);
         }

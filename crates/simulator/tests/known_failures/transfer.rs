@@ -73,6 +73,15 @@ fn t2_a_transfer_survives_kills() {
 /// killed five times on the way. What was here before a kill is not fetched again.
 #[test]
 fn t2_a_fresh_member_fetches_each_part_once_whatever_one_source_says() {
+    let (needed, fetched) = fresh_member();
+    assert!(
+        needed > 100 && (fetched - needed) * 20 < needed,
+        "{fetched} parts were fetched, {needed} needed"
+    );
+}
+
+/// How many parts a fresh member needs, and how many it fetches of those who do not lie.
+pub(crate) fn fresh_member() -> (usize, usize) {
     let mut world = World::new(4, small(), 11);
     for member in 0..4 {
         world.cluster.set_retain_blocks(id(member), 4);
@@ -123,12 +132,8 @@ fn t2_a_fresh_member_fetches_each_part_once_whatever_one_source_says() {
     }
     assert_eq!((kills, installed(&world)), (5, 1));
     assert!(world.cluster.lies()[&30] > 0, "a source lied");
-    let (needed, fetched) = (parts.len(), parts.values().sum::<usize>());
-    assert!(
-        needed > 100 && (fetched - needed) * 20 < needed,
-        "{fetched} parts were fetched, {needed} needed"
-    );
     assert!(world.cluster.checkers.violations.is_empty(), "{:?}", world.cluster.checkers.violations);
+    (parts.len(), parts.values().sum())
 }
 
 /// One of the three sources answers nothing that is asked of a state.
