@@ -2,6 +2,7 @@
 
 mod audit;
 mod by_hand;
+mod chaos;
 mod commands;
 mod endurance;
 mod failures;

@@ -156,6 +156,18 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         &[],
     ),
     (
+        "testnet.chaos",
+        &[
+            ("seed", "integer"),
+            ("events", "objects"),
+            ("acknowledged", "integer"),
+            ("unknown", "integer"),
+            ("longest_wait_ms", "integer"),
+            ("checks", "strings"),
+        ],
+        &[],
+    ),
+    (
         "testnet.new",
         &[
             ("dir", "string"),
@@ -166,7 +178,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         ],
         &[],
     ),
-    ("testnet.status", &[("dir", "string"), ("nodes", "objects")], &[]),
+    ("testnet.status", &[("dir", "string"), ("nodes", "objects"), ("links", "objects")], &[]),
     ("topic.append", WRITTEN, &[]),
     ("topic.list", LOCAL, &[("topics", "objects")]),
     ("topic.read", LOCAL, &[("topic", "string"), ("entries", "objects")]),
