@@ -7,6 +7,7 @@ mod commands;
 mod endurance;
 mod failures;
 mod harness;
+mod health;
 mod judge;
 mod ledgers;
 mod lifecycle;

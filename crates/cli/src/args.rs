@@ -109,6 +109,15 @@ pub(crate) enum Command {
     /// Whether the ledger can commit, and where every replica stands
     #[command(after_help = "Exit codes: 0 normal, 10 works but tolerates no further fault, 7 no quorum")]
     Status,
+    /// Whether a replica takes transactions; with --deep, whether the ledger commits and its replicas agree
+    #[command(
+        after_help = "Exit codes: 0 healthy, 7 not, 6 replicas contradict each other. --deep submits an empty transaction."
+    )]
+    Health {
+        /// Commit an empty transaction, and compare the replicas' blocks
+        #[arg(long)]
+        deep: bool,
+    },
     /// Why nothing commits, or what is not as it should be: which replica, in which phase, and what to do
     #[command(
         after_help = "Exit codes: 0 nothing is wrong, 10 works but something is, 7 nothing commits or could"

@@ -64,6 +64,11 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ("genesis.hash", &[("ledger", "hash")], &[]),
     ("genesis.new", GENESIS, &[("file", "string")]),
     ("genesis.show", GENESIS, &[]),
+    (
+        "health",
+        &[("healthy", "boolean"), ("nodes", "objects")],
+        &[("commit?", "object"), ("agreement?", "object")],
+    ),
     ("key.new", &[("role", "string"), ("public", "string"), ("files", "strings")], &[]),
     ("key.show", &[("public", "string"), ("hex", "hash")], &[]),
     ("kv.cas", WRITTEN, &[]),
