@@ -39,7 +39,7 @@ fn commands(place: &Place) -> BTreeSet<String> {
 #[test]
 fn every_command_runs_against_a_live_testnet() {
     let place = Place::new(25);
-    let net = place.testnet(&[]);
+    let net = place.testnet_with_links();
     let mut run = BTreeSet::from(["testnet new".to_owned(), "testnet up".to_owned()]);
     let operations = r#"{"operations": [{"put": {"key": "a", "value": "1"}}]}"#;
     std::fs::write(net.dir().join("operations.json"), operations).unwrap();
@@ -77,6 +77,7 @@ fn every_command_runs_against_a_live_testnet() {
         ("genesis check", "genesis.toml"),
         ("node status", "--dir node0"),
         ("status", ""),
+        ("health", "--deep"),
         ("why", ""),
         ("explain", "Q0412"),
         ("schema", ""),
@@ -85,6 +86,10 @@ fn every_command_runs_against_a_live_testnet() {
         ("version", ""),
         ("testnet status", ""),
         ("testnet logs", "0 -l 1"),
+        ("testnet net", "1 --to 0 --delay 5ms --jitter 5ms --loss 1% --duplicate 1% --rate 1000000"),
+        ("testnet partition", "0>3 --for 100ms"),
+        ("testnet heal", ""),
+        ("testnet chaos", "--for 1s --load 20 --seed 1"),
         ("testnet pause", "1"),
         ("testnet resume", "1"),
         ("testnet restart", "1"),
@@ -106,7 +111,7 @@ fn every_command_runs_against_a_live_testnet() {
 #[test]
 fn documents_match_their_schemas() {
     let place = Place::new(31);
-    let net = place.testnet(&[]);
+    let net = place.testnet_with_links();
     let receipt = net.dir().join("receipt.json");
     let receipt = receipt.to_str().unwrap();
     let put = net.json(&["kv", "put", "a", "1", "--receipt", receipt]);
@@ -137,7 +142,10 @@ fn documents_match_their_schemas() {
         vec!["genesis", "check", "genesis.toml"],
         vec!["key", "show", "keys/client.pem"],
         vec!["testnet", "status"],
+        vec!["testnet", "chaos", "--for", "1s", "--load", "20"],
         vec!["status"],
+        vec!["health"],
+        vec!["health", "--deep"],
         vec!["why"],
         vec!["explain", "Q0412"],
         vec!["explain", "list"],

@@ -64,12 +64,23 @@ impl Place {
 
     /// A new testnet in `net`, up, commands run with `in_net`.
     pub(crate) fn testnet(&self, options: &[&str]) -> Net<'_> {
+        let net = self.new_testnet(options);
+        net.up();
+        net
+    }
+
+    /// One whose links can be made worse.
+    pub(crate) fn testnet_with_links(&self) -> Net<'_> {
+        let net = self.new_testnet(&[]);
+        net.up_with(&["--links"]);
+        net
+    }
+
+    fn new_testnet(&self, options: &[&str]) -> Net<'_> {
         self.succeed(
             &[&["testnet", "new", "net", "--base-port", "0", "--address", &self.address], options].concat(),
         );
-        let net = Net { place: self };
-        net.up();
-        net
+        Net { place: self }
     }
 }
 
@@ -84,7 +95,11 @@ impl Net<'_> {
     }
 
     pub(crate) fn up(&self) {
-        self.place.succeed(&["testnet", "up", "net", "--detach"]);
+        self.up_with(&[]);
+    }
+
+    fn up_with(&self, options: &[&str]) {
+        self.place.succeed(&[&["testnet", "up", "net", "--detach"], options].concat());
         // The supervisor too commits a transaction to see whether all is well.
         let log = self.dir().join("supervisor.log");
         until("the supervisor is content", || {

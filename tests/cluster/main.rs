@@ -2,10 +2,12 @@
 
 mod audit;
 mod by_hand;
+mod chaos;
 mod commands;
 mod endurance;
 mod failures;
 mod harness;
+mod health;
 mod judge;
 mod ledgers;
 mod lifecycle;

@@ -96,6 +96,48 @@ fn a_frozen_replica_and_one_that_may_not_vote_yet_are_named() {
     until_found(&net, &[]);
 }
 
+/// Links that fail one after the other, and at last two things at once.
+#[test]
+fn links_that_fail_are_named() {
+    let place = Place::new(48);
+    let net = place.testnet_with_links();
+    net.json(&["kv", "put", "a", "b"]);
+    until_found(&net, &[]);
+    // All run; one is in nobody's reach.
+    net.succeed(&["testnet", "partition", "3|0,1,2"]);
+    let (exit, document) = until_found(&net, &[("node3", "isolated")]);
+    assert_eq!((exit, document["present"].as_u64()), (10, Some(4)), "{document}");
+    net.succeed(&["testnet", "heal"]);
+    until_found(&net, &[]);
+    // Two that do not hear each other, and one that does not hear another: commits flow.
+    net.succeed(&["testnet", "partition", "1|2"]);
+    let (_, document) = until_found(&net, &[("node1", "link")]);
+    assert!(document["findings"][0]["cause"].as_str().unwrap().contains("node1 and node2"), "{document}");
+    net.json(&["kv", "put", "a", "c"]);
+    net.succeed(&["testnet", "heal"]);
+    net.succeed(&["testnet", "partition", "3>0"]);
+    until_found(&net, &[("node0", "link")]);
+    // A frozen one beside it.
+    net.succeed(&["testnet", "pause", "2"]);
+    until_found(&net, &[("node2", "down"), ("node0", "link")]);
+    net.succeed(&["testnet", "resume", "2"]);
+    net.succeed(&["testnet", "heal"]);
+    until_found(&net, &[]);
+    // Two halves: nothing commits, and every link between them is named, and whose votes are missing.
+    net.succeed(&["testnet", "partition", "0,1|2,3"]);
+    let put = Waiting::put(&net);
+    let blocked = || {
+        let (exit, document) = why(&net);
+        let found = found(&document);
+        let links = found.iter().filter(|(_, phase)| *phase == "link").count();
+        exit == 7 && document["commits"] == "blocked" && links == 4 && found.len() > 4
+    };
+    until("both halves are told", blocked);
+    net.succeed(&["testnet", "heal"]);
+    until_found(&net, &[]);
+    drop(put);
+}
+
 /// An old copy of its data: it would contradict what it said since, and does not vote.
 #[test]
 fn a_replica_that_forgot_its_votes_is_named() {

@@ -1,10 +1,13 @@
 //! The command line. A command stands here when it works.
 
+mod testnet;
+
 use crate::output::{Color, Format};
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use testnet::Testnet;
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
@@ -106,6 +109,15 @@ pub(crate) enum Command {
     /// Whether the ledger can commit, and where every replica stands
     #[command(after_help = "Exit codes: 0 normal, 10 works but tolerates no further fault, 7 no quorum")]
     Status,
+    /// Whether a replica takes transactions; with --deep, whether the ledger commits and its replicas agree
+    #[command(
+        after_help = "Exit codes: 0 healthy, 7 not, 6 replicas contradict each other. --deep submits an empty transaction."
+    )]
+    Health {
+        /// Commit an empty transaction, and compare the replicas' blocks
+        #[arg(long)]
+        deep: bool,
+    },
     /// Why nothing commits, or what is not as it should be: which replica, in which phase, and what to do
     #[command(
         after_help = "Exit codes: 0 nothing is wrong, 10 works but something is, 7 nothing commits or could"
@@ -153,95 +165,6 @@ pub(crate) struct Dev {
     /// Run this against the network, then stop everything
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Testnet {
-    /// Make keys, genesis and configuration of a network
-    New {
-        dir: PathBuf,
-        /// Replicas
-        #[arg(short, default_value_t = 4)]
-        n: u16,
-        /// The port of the first replica; the others follow. 0 for any
-        #[arg(long, default_value_t = 7238)]
-        base_port: u16,
-        /// The name of the ledger; the directory's name without it
-        #[arg(long, value_name = "NAME")]
-        chain_name: Option<String>,
-        /// The loopback address of all replicas
-        #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
-        address: IpAddr,
-        /// Accept transactions of any key, not of registered clients only
-        #[arg(long)]
-        open: bool,
-        /// Declare fewer Byzantine members than n allows
-        #[arg(long, value_name = "F")]
-        faults: Option<u16>,
-        /// Allow f = 0: crashes are tolerated, a faulty member is not
-        #[arg(long)]
-        allow_crash_only: bool,
-        /// Slots between checkpoints
-        #[arg(long, hide = true, default_value_t = 128)]
-        checkpoint_every: u64,
-    },
-    /// Run the replicas; this process supervises them
-    Up {
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-        /// Supervise in the background
-        #[arg(short, long)]
-        detach: bool,
-        /// How long to wait until a transaction commits
-        #[arg(long, value_parser = duration, default_value = "30s")]
-        wait: Duration,
-        /// Start these replicas only
-        #[arg(long, value_delimiter = ',')]
-        only: Vec<usize>,
-    },
-    /// Stop the replicas
-    Down {
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-    },
-    /// Which replicas run, and where they stand
-    Status {
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-    },
-    /// The log lines of replicas
-    Logs {
-        /// Replicas; all without it
-        nodes: Vec<usize>,
-        #[arg(long, default_value = ".")]
-        dir: PathBuf,
-        /// The last lines of each
-        #[arg(short, long, default_value_t = 20)]
-        lines: usize,
-    },
-    /// Send a replica a signal, KILL unless told otherwise
-    Kill {
-        node: usize,
-        #[arg(long, default_value = "KILL", value_parser = ["KILL", "TERM", "INT", "STOP", "CONT"])]
-        signal: String,
-        #[arg(long, default_value = ".")]
-        dir: PathBuf,
-    },
-    /// Start a replica that is down
-    Start(OneNode),
-    /// Stop a replica gracefully and start it again
-    Restart(OneNode),
-    /// Stop a replica's clock: SIGSTOP
-    Pause(OneNode),
-    /// Let a paused replica go on: SIGCONT
-    Resume(OneNode),
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct OneNode {
-    pub(crate) node: usize,
-    #[arg(long, default_value = ".")]
-    pub(crate) dir: PathBuf,
 }
 
 #[derive(Clone, Debug, Args)]

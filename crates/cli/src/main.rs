@@ -75,6 +75,7 @@ async fn ask(context: &Context, command: Command) -> Outcome<u8> {
         Command::Topic(command) => commands::topic::run(context, command).await.map(|()| 0),
         Command::Block(command) => commands::block::run(context, command).await.map(|()| 0),
         Command::Status => commands::status::run(context).await,
+        Command::Health { deep } => commands::health::run(context, deep).await,
         Command::Why => commands::why::run(context).await,
         Command::Node(Node::Status { file }) => commands::node::status(context, &file).await.map(|()| 0),
         _ => unreachable!("every other command was handled before"),

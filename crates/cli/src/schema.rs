@@ -64,6 +64,11 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ("genesis.hash", &[("ledger", "hash")], &[]),
     ("genesis.new", GENESIS, &[("file", "string")]),
     ("genesis.show", GENESIS, &[]),
+    (
+        "health",
+        &[("healthy", "boolean"), ("nodes", "objects")],
+        &[("commit?", "object"), ("agreement?", "object")],
+    ),
     ("key.new", &[("role", "string"), ("public", "string"), ("files", "strings")], &[]),
     ("key.show", &[("public", "string"), ("hex", "hash")], &[]),
     ("kv.cas", WRITTEN, &[]),
@@ -156,6 +161,18 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         &[],
     ),
     (
+        "testnet.chaos",
+        &[
+            ("seed", "integer"),
+            ("events", "objects"),
+            ("acknowledged", "integer"),
+            ("unknown", "integer"),
+            ("longest_wait_ms", "integer"),
+            ("checks", "strings"),
+        ],
+        &[],
+    ),
+    (
         "testnet.new",
         &[
             ("dir", "string"),
@@ -166,7 +183,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         ],
         &[],
     ),
-    ("testnet.status", &[("dir", "string"), ("nodes", "objects")], &[]),
+    ("testnet.status", &[("dir", "string"), ("nodes", "objects"), ("links", "objects")], &[]),
     ("topic.append", WRITTEN, &[]),
     ("topic.list", LOCAL, &[("topics", "objects")]),
     ("topic.read", LOCAL, &[("topic", "string"), ("entries", "objects")]),

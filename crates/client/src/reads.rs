@@ -6,7 +6,7 @@ use quorate_api::v1::ledger_client::LedgerClient;
 use quorate_api::{certificate_from, header_from, transaction_from, v1};
 use quorate_crypto::{MerkleTree, header_hash, transaction_id};
 use quorate_types::{
-    BlockCertificate, Header, ReplicaId, SignedTransaction, TransactionId, TransactionResult,
+    BlockCertificate, Digest, Header, ReplicaId, SignedTransaction, TransactionId, TransactionResult,
 };
 use std::time::Duration;
 use tonic::transport::Channel;
@@ -26,7 +26,7 @@ pub struct LocalRead {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundBlock {
     pub header: Header,
-    pub hash: quorate_types::Digest,
+    pub hash: Digest,
     pub transactions: Vec<(TransactionId, SignedTransaction, TransactionResult)>,
     /// The certificate and who signed it; `None` while fewer than q members have attested the block.
     pub certificate: Option<(BlockCertificate, Vec<ReplicaId>)>,
@@ -60,6 +60,17 @@ impl Client {
     /// What every gateway waits for, by its own account.
     pub async fn waits(&self) -> Vec<(String, Result<v1::Waits, String>)> {
         self.ask_all(async |mut api| api.get_waits(v1::GetWaitsRequest {}).await).await
+    }
+
+    /// The hash of each gateway's own header of one block, as that gateway gives it: to be compared, not to be trusted.
+    pub async fn hashes_at(&self, height: u64) -> Vec<(String, Result<Digest, String>)> {
+        let asked = self.ask_all(async |mut api| api.get_block(v1::GetBlockRequest { height }).await).await;
+        let hash = |answer: v1::Block| {
+            let header =
+                header_from(&answer.header.ok_or("no header")?).map_err(|error| error.to_string())?;
+            Ok(header_hash(&header))
+        };
+        asked.into_iter().map(|(url, answer)| (url, answer.and_then(hash))).collect()
     }
 
     /// Asks every gateway at once. The answers are in the order of the gateways.

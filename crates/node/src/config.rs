@@ -191,7 +191,7 @@ impl FileConfig {
                 .or_insert_with(|| toml::Value::Table(toml::Table::new()))
                 .as_table_mut()
                 .ok_or_else(|| ConfigError::Environment(name.clone(), "no such section".to_owned()))?;
-            section.insert(kebab(key), scalar(&value));
+            section.insert(kebab(key), self::value(&value));
             let merged: Result<Self, _> = toml::Value::Table(table.clone()).try_into();
             merged.map_err(|error| ConfigError::Environment(name.clone(), error.message().to_owned()))?;
         }
@@ -210,8 +210,14 @@ impl FileConfig {
     }
 }
 
-/// A value from the environment: a number or boolean if it reads as one, else a string.
-fn scalar(text: &str) -> toml::Value {
+/// A value from the environment: a number, boolean, list or table if it reads as one, else a string.
+fn value(text: &str) -> toml::Value {
+    if text.starts_with(['{', '[']) {
+        let document: Result<toml::Table, _> = toml::from_str(&format!("value = {text}"));
+        if let Some(value) = document.ok().and_then(|mut table| table.remove("value")) {
+            return value;
+        }
+    }
     if let Ok(number) = text.parse::<i64>() {
         toml::Value::Integer(number)
     } else if let Ok(boolean) = text.parse::<bool>() {

@@ -41,7 +41,7 @@ fn run_in(context: &Context, options: &Dev, dir: &Path, start: Instant) -> Outco
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
-        let supervisor = Supervisor::start(dir, &testnet, &[])?;
+        let supervisor = Supervisor::start(dir, &testnet, &[], false).await?;
         match supervisor.serve(session(context, options, dir, &testnet, start)).await {
             Ok(done) => done,
             Err(Ended::Asked | Ended::Signal(2)) => Ok(0),

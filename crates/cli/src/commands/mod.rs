@@ -5,6 +5,7 @@ pub(crate) mod block;
 pub(crate) mod debug;
 pub(crate) mod dev;
 pub(crate) mod genesis;
+pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod kv;
 pub(crate) mod node;

@@ -1,9 +1,13 @@
 //! `quorate testnet`.
 
+mod chaos;
+mod net;
+
 use crate::args::Testnet as Command;
 use crate::context::{Context, read_genesis};
 use crate::failure::{Failure, Outcome};
 use crate::testnet::control::{self, NodeState, Request, ask};
+use crate::testnet::links::Rule;
 use crate::testnet::supervisor::{Ended, Supervisor};
 use crate::testnet::{Plan, Testnet, create};
 use quorate_client::{Client, Operations};
@@ -32,7 +36,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome<u8> {
             let plan = Plan { name, n, base_port, address, open, faults, allow_crash_only, checkpoint_every };
             new(context, &dir, &plan).map(|()| 0)
         }
-        Command::Up { dir, detach, wait, only } => up(context, &absolute(&dir)?, detach, wait, &only),
+        Command::Up { dir, detach, wait, only, links } => {
+            up(context, &absolute(&dir)?, detach, wait, (&only, links))
+        }
         Command::Down { dir } => {
             ask(&dir, &Request::Down)?;
             wait_until_free(&dir);
@@ -50,7 +56,27 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome<u8> {
         Command::Resume(one) => {
             act(context, &one.dir, &Request::Signal { node: one.node, signal: "CONT".to_owned() })
         }
+        Command::Net { node, to, delay, jitter, loss, duplicate, rate, dir } => {
+            let rule = Rule {
+                delay_ms: millis(delay),
+                jitter_ms: millis(jitter),
+                loss_percent: loss,
+                duplicate_percent: duplicate,
+                rate,
+                cut: false,
+            };
+            net::worsen(context, &resolve(&dir), node, to, rule)
+        }
+        Command::Partition { groups, time, dir } => net::partition(context, &resolve(&dir), &groups, time),
+        Command::Heal { dir } => net::heal(context, &resolve(&dir)),
+        Command::Chaos { time, seed, faults, load, dir } => {
+            chaos::run(context, &resolve(&dir), &chaos::Plan { time, seed, faults, load })
+        }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn absolute(dir: &Path) -> Outcome<PathBuf> {
@@ -85,15 +111,21 @@ fn new(context: &Context, dir: &Path, plan: &Plan) -> Outcome {
     Ok(())
 }
 
-fn up(context: &Context, dir: &Path, detach: bool, wait: Duration, only: &[usize]) -> Outcome<u8> {
+fn up(
+    context: &Context,
+    dir: &Path,
+    detach: bool,
+    wait: Duration,
+    (only, links): (&[usize], bool),
+) -> Outcome<u8> {
     let testnet = Testnet::load(dir)?;
     if detach {
-        return up_detached(context, dir, wait, only).map(|()| 0);
+        return up_detached(context, dir, wait, (only, links)).map(|()| 0);
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
-        let supervisor = Supervisor::start(dir, &testnet, only)?;
+        let supervisor = Supervisor::start(dir, &testnet, only, links).await?;
         context.output.note(format!("{} is starting; Ctrl-C stops it", testnet.name));
         let output = context.output;
         let (directory, start) = (dir.to_owned(), Instant::now());
@@ -110,7 +142,7 @@ fn up(context: &Context, dir: &Path, detach: bool, wait: Duration, only: &[usize
 }
 
 /// The supervisor, in a session of its own.
-fn up_detached(context: &Context, dir: &Path, wait: Duration, only: &[usize]) -> Outcome {
+fn up_detached(context: &Context, dir: &Path, wait: Duration, (only, links): (&[usize], bool)) -> Outcome {
     if control::is_up(dir) {
         return Err(Failure::new(ErrorCode::StoreLocked)
             .what(format!("the testnet in {} is up already", dir.display()))
@@ -124,6 +156,9 @@ fn up_detached(context: &Context, dir: &Path, wait: Duration, only: &[usize]) ->
     command.arg(program).args(["testnet", "up"]).arg(dir);
     if !only.is_empty() {
         command.arg("--only").arg(only.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    }
+    if links {
+        command.arg("--links");
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     let mut child =
@@ -215,6 +250,7 @@ fn status(context: &Context, dir: &Path) -> Outcome<u8> {
     let document = json!({
         "schema": "quorate.testnet.status.v1", "dir": dir.display().to_string(),
         "nodes": reply.nodes.iter().map(node_document).collect::<Vec<_>>(),
+        "links": reply.links.iter().map(net::document).collect::<Vec<_>>(),
     });
     let dash = || "-".to_owned();
     let rows: Vec<Vec<String>> = reply
@@ -227,6 +263,9 @@ fn status(context: &Context, dir: &Path) -> Outcome<u8> {
         })
         .collect();
     context.output.table(&document, &["NODE", "PROCESS", "PID", "SINCE", "ENDED"], &rows);
+    for link in reply.links.iter().filter(|link| link.rule != Rule::default()) {
+        context.output.note(net::describe(link));
+    }
     Ok(0)
 }
 

@@ -1,6 +1,7 @@
 //! Talking to the supervisor of a testnet: one line of JSON each way over a socket in the testnet's directory.
 
 use crate::failure::{Failure, Outcome};
+use crate::testnet::links::{LinkState, Rule};
 use quorate_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -11,21 +12,38 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the supervisor is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub(crate) enum Request {
     Status,
-    Signal { node: usize, signal: String },
-    Start { node: usize },
-    Restart { node: usize },
+    Signal {
+        node: usize,
+        signal: String,
+    },
+    Start {
+        node: usize,
+    },
+    Restart {
+        node: usize,
+    },
+    /// What these directions of links do from now on.
+    Link {
+        directions: Vec<(usize, usize)>,
+        rule: Rule,
+    },
+    /// All links pass everything again.
+    Heal,
     Down,
 }
 
 /// What it answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     pub(crate) error: Option<String>,
     pub(crate) nodes: Vec<NodeState>,
+    /// Empty unless the testnet was started with `--links`.
+    #[serde(default)]
+    pub(crate) links: Vec<LinkState>,
 }
 
 /// One replica as its supervisor sees it.

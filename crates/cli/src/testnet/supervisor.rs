@@ -7,6 +7,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::testnet::control::{Lock, NodeState, Reply, Request, with_socket_path};
 use crate::testnet::layout::Testnet;
+use crate::testnet::links::Links;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use quorate_types::ErrorCode;
@@ -42,13 +43,16 @@ pub(crate) enum Ended {
 pub(crate) struct Supervisor {
     dir: PathBuf,
     replicas: Vec<Replica>,
+    /// The links between them, if they can be made worse.
+    links: Option<Links>,
     socket: UnixListener,
     _lock: Lock,
 }
 
 impl Supervisor {
-    /// Takes the directory and starts the replicas. To be called on the main thread: children die with it.
-    pub(crate) fn start(dir: &Path, testnet: &Testnet, only: &[usize]) -> Outcome<Self> {
+    /// Takes the directory and starts the replicas, with links between them that can be made worse if `links`. To be called on the
+    /// main thread: children die with it.
+    pub(crate) async fn start(dir: &Path, testnet: &Testnet, only: &[usize], links: bool) -> Outcome<Self> {
         if let Some(none) = only.iter().find(|index| **index >= testnet.node.len()) {
             return Err(Failure::new(ErrorCode::Usage).what(format!("there is no replica {none}")));
         }
@@ -66,7 +70,11 @@ impl Supervisor {
             ended: "not started".to_owned(),
         };
         let replicas = testnet.node.iter().map(|place| replica(&place.name)).collect();
-        let mut supervisor = Self { dir: dir.to_owned(), replicas, socket, _lock: lock };
+        let links = match links {
+            false => None,
+            true => Some(Links::start(testnet).await.map_err(io)?),
+        };
+        let mut supervisor = Self { dir: dir.to_owned(), replicas, links, socket, _lock: lock };
         for index in 0..testnet.node.len() {
             if only.is_empty() || only.contains(&index) {
                 supervisor.spawn(index).map_err(|why| Failure::new(ErrorCode::Io).what(why))?;
@@ -85,6 +93,7 @@ impl Supervisor {
         let log = OpenOptions::new().create(true).append(true).open(node.join("node.log"));
         let log: File = log.map_err(|error| format!("{}: {error}", node.join("node.log").display()))?;
         let child = Command::new(program)
+            .envs(self.links.as_ref().map(|links| links.environment(index)))
             .args(["node", "run", "--with-parent", &std::process::id().to_string(), "--dir"])
             .arg(&node)
             .stdin(Stdio::null())
@@ -160,6 +169,10 @@ impl Supervisor {
             Ok(Request::Signal { node, signal }) => self.signal(node, &signal).await,
             Ok(Request::Start { node }) => self.known(node).and_then(|()| self.spawn(node)),
             Ok(Request::Restart { node }) => self.restart(node).await,
+            Ok(Request::Link { directions, rule }) => {
+                self.known_links().and_then(|links| links.set(&directions, rule))
+            }
+            Ok(Request::Heal) => self.known_links().map(Links::heal),
             Ok(Request::Down) => {
                 down = true;
                 self.stop_all().await;
@@ -167,11 +180,18 @@ impl Supervisor {
             }
             Err(why) => Err(why),
         };
-        let reply = Reply { error: done.err(), nodes: self.states() };
+        let links = self.links.as_ref().map(Links::states).unwrap_or_default();
+        let reply = Reply { error: done.err(), nodes: self.states(), links };
         let text = serde_json::to_string(&reply).expect("plain fields") + "\n";
         // Whoever asked may be gone.
         let _ = write.write_all(text.as_bytes()).await;
         down
+    }
+
+    fn known_links(&self) -> Result<&Links, String> {
+        self.links
+            .as_ref()
+            .ok_or_else(|| "its links are plain ones: start it with testnet up --links".to_owned())
     }
 
     fn known(&self, node: usize) -> Result<(), String> {
