@@ -3,7 +3,8 @@
 
 use super::*;
 use quorate_types::{
-    CommitCertificate, Fetch, Hello, HelloReply, Reservation, SlotStatus, Status, Suspicion,
+    CommitCertificate, Fetch, Hello, HelloReply, Reservation, SlotStatus, StateLeaves, StatePart, StateParts,
+    Status, Suspicion,
 };
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write;
@@ -110,6 +111,16 @@ fn status() -> Status {
     }
 }
 
+fn state_parts() -> StateParts {
+    let one = StatePart::One { key_hash: Digest([4; 32]), value_hash: Digest([5; 32]) };
+    let parts = vec![StatePart::Empty, one, StatePart::Many(Digest([6; 32])), StatePart::Empty];
+    StateParts { header: header(), certificate: block_certificate(3), parts }
+}
+
+fn state_leaves() -> StateLeaves {
+    StateLeaves { height: Seq::new(1), index: 2, leaves: vec![(b"key".to_vec(), b"value".to_vec())] }
+}
+
 fn messages() -> Vec<(&'static str, Message)> {
     let digest = Digest([1; 32]);
     let proposal = Proposal { pre_prepare: vote(), batch: small_batch() };
@@ -120,6 +131,9 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("fetch-body", Notice::Fetch(Fetch::Body { seq: Seq::new(1), digest })),
         ("fetch-view-change", Notice::Fetch(Fetch::ViewChange { sender: ReplicaId::new(1), digest })),
         ("fetch-blocks", Notice::Fetch(Fetch::Blocks { from: Seq::new(1) })),
+        ("fetch-state-parts", Notice::Fetch(Fetch::StateParts { above: Seq::new(1) })),
+        ("fetch-state-leaves", Notice::Fetch(Fetch::StateLeaves { height: Seq::new(1), index: 2 })),
+        ("pruned", Notice::Pruned { first: Seq::new(1) }),
         ("hello", Notice::Hello(Hello { nonce: [1; 32] })),
         (
             "hello-reply",
@@ -143,6 +157,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("null-block-with-a-link", Message::Block(block(None, 1))),
         ("forward", Message::Forward(small_batch().transactions.clone())),
         ("evidence", Message::Evidence(Box::new((vote(), vote())))),
+        ("state-parts", Message::StateParts(Box::new(state_parts()))),
+        ("state-leaves", Message::StateLeaves(Box::new(state_leaves()))),
     ];
     messages.extend(notices.map(|(name, notice)| (name, Message::Notice(notice))));
     messages
