@@ -198,10 +198,12 @@ impl Cluster {
         if process.blocks.first() > Seq::new(1) { StoredOutcome::Pruned } else { StoredOutcome::Pending }
     }
 
-    /// Whether nobody who runs has the block with the outcome any more.
+    /// Whether nobody who runs and does not lie has the block with the outcome any more.
     pub fn is_outcome_pruned(&self, asked: &SignedTransaction) -> bool {
-        let mut up = ReplicaId::all(self.members.count()).filter(|member| self.is_up(*member));
-        up.all(|member| self.stored_outcome(member, asked) == StoredOutcome::Pruned)
+        let honest = |member: &ReplicaId| self.is_up(*member) && !self.checkers.faulty.contains(member);
+        ReplicaId::all(self.members.count())
+            .filter(honest)
+            .all(|member| self.stored_outcome(member, asked) == StoredOutcome::Pruned)
     }
 }
 
