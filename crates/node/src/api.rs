@@ -143,7 +143,7 @@ impl Service {
     fn settle(&self, submitted: &Submitted, answer: &Answer) -> v1::Outcome {
         let id = submitted.id;
         let Answer::Refused(refusal) = answer else { return answered(id, answer) };
-        if matches!(refusal.code, ErrorCode::Busy | ErrorCode::NotReady) {
+        if refusal.code == ErrorCode::Busy {
             return answered(id, answer);
         }
         match with(&self.shared.store, |store| store.number(&submitted.number)) {
@@ -163,6 +163,8 @@ impl Service {
                     };
                     v1::Outcome { txid: id.0.to_vec(), result: Some(result) }
                 }
+                // Whoever does not take transactions tells nevertheless what became of those that it has.
+                Ok(None) if refusal.code == ErrorCode::NotReady => answered(id, answer),
                 Ok(None) if self.is_pruned(height) => refused(id, ErrorCode::Pruned, 0),
                 // Decided, but not certified here yet.
                 _ => refused(id, ErrorCode::Busy, 100),
