@@ -3,6 +3,7 @@
 mod disturbance;
 mod history;
 
+use super::millis;
 use crate::context::{Context, read_genesis};
 use crate::failure::{Failure, Outcome};
 use crate::testnet::Testnet;
@@ -234,10 +235,6 @@ impl Event {
             "recovered_ms": millis(self.recovered),
         })
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What is checked, and what was found; the first thing that does not hold ends it.
