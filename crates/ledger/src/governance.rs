@@ -55,7 +55,7 @@ pub(crate) struct Epochs {
     /// Who owns the next block.
     pub(crate) members: Members,
     pub(crate) hash: quorate_types::Digest,
-    /// The last block of this epoch, if that is known: a change was executed (G1).
+    /// The last block of the epoch of the last block, if that is known: a change was executed (G1).
     pub(crate) closes: Option<Seq>,
 }
 
@@ -66,11 +66,13 @@ impl Epochs {
     /// If the state has no members: it then was no ledger's.
     pub(crate) fn after(rules: &Rules, leaves: &Leaves, height: Seq) -> Self {
         let sets = prefixed(leaves, &StateKey::MEMBER_SETS, &[]).map(|(_, leaf)| read(leaf));
-        let (begun, to_come): (Vec<_>, Vec<_>) =
-            (0..).map(Epoch::new).zip(sets).partition(|(_, set)| set.after <= height);
-        let (epoch, set) = begun.last().expect("the genesis has members");
-        let members = set.members(rules.ledger, *epoch).expect("checked when it was made");
-        let closes = to_come.first().map(|(_, set)| set.after);
+        let sets: Vec<MemberSet> = sets.collect();
+        // The last set that begins at or below the block owns the next one, and the last that begins below it the block itself.
+        let next = sets.iter().rposition(|set| set.after <= height).expect("the genesis has members");
+        let own = sets.iter().rposition(|set| set.after < height).unwrap_or(0);
+        let epoch = Epoch::new(next as u64);
+        let members = sets[next].members(rules.ledger, epoch).expect("checked when it was made");
+        let closes = sets.get(own + 1).map(|set| set.after);
         Self { hash: quorate_crypto::members_hash(&members), members, closes }
     }
 }

@@ -195,7 +195,8 @@ impl Machine {
         let parent = state.header_hash();
         let epoch = self.epochs.members.epoch();
         let (header, header_hash) = state.advance(&changes, |state_root, leaves| {
-            if changes_members(&changes) || self.epochs.closes == Some(seq) {
+            let closed = self.epochs.closes.is_some_and(|last| seq >= last);
+            if closed || changes_members(&changes) {
                 self.epochs = Epochs::after(&self.rules, leaves, seq);
             }
             Header {
@@ -264,7 +265,7 @@ fn stored_state(rules: &Arc<Rules>, stored: StoredState, header: &Header) -> Res
 /// An epoch that is to close needs blocks, whether or not anybody has something to order (K6).
 fn outlook(application: &dyn Application, epochs: &Epochs, state: &State) -> Outlook {
     let unchanged = BlockState::new(state.leaves());
-    let closing = epochs.closes.map(|_| state.time());
+    let closing = epochs.closes.filter(|last| *last > state.height()).map(|_| state.time());
     let obligation = application.obligation(&Namespace::new(&unchanged, application.name()));
     let obligation = obligation.into_iter().chain(closing).min();
     Outlook { obligation, closes: epochs.closes }

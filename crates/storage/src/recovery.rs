@@ -7,7 +7,7 @@ use quorate_ledger::{
     ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header,
 };
 use quorate_pbft::Recovered;
-use quorate_types::{Genesis, Members, Record, Seq, limits};
+use quorate_types::{Genesis, Members, Outlook, Record, Seq, limits};
 use std::sync::Arc;
 
 /// Records verified in one call.
@@ -129,7 +129,10 @@ pub fn recover<D: Disk>(
         batches,
         certified,
         headers,
-        obligation: machine.obligation(),
+        outlook: Outlook {
+            closes: machine.members(members.epoch().next()).map(|next| next.after()),
+            ..machine.outlook()
+        },
     })
 }
 

@@ -59,7 +59,7 @@ impl Header {
 pub struct Outlook {
     /// The earliest ledger time at which it needs another block (K6).
     pub obligation: Option<LedgerTime>,
-    /// The last block of the epoch that owns the next one, if that is known: a change of the members was executed (G1).
+    /// The last block of the block's own epoch, if that is known: a change of the members was executed (G1).
     pub closes: Option<Seq>,
 }
 
