@@ -172,6 +172,20 @@ impl<S: Signer> Replica<S> {
         self.window_moved = true;
     }
 
+    /// Base has moved. Whoever waits long for a state would keep all votes since its stable checkpoint, in memory and in the log.
+    pub(crate) fn forget_settled(&mut self, out: &mut Outbox) {
+        if self.settled() > self.stable.base() {
+            hit("votes are forgotten before a state is there");
+            self.pledges.forget_settled(self.settled());
+            out.compact(self.essential_records());
+        }
+    }
+
+    /// Nothing at or below it is voted on any more, nor does anybody need what was: the stable checkpoint, or a window below base.
+    pub(crate) fn settled(&self) -> Seq {
+        self.stable.base().max(self.base.base().minus(self.config.parameters.window))
+    }
+
     /// K2, K3: stable when own state is durably there; the certificate is recorded before anything is forgotten.
     pub(crate) fn update_stable(&mut self, out: &mut Outbox) {
         let Some(certificate) = self.next_stable() else { return };
@@ -245,7 +259,7 @@ impl<S: Signer> Replica<S> {
         for (seq, slot) in &self.slots {
             self.push_slot_records(*seq, slot, &mut records);
         }
-        records.extend(self.pledges.votes_above(self.stable.base()).cloned().map(Record::Vote));
+        records.extend(self.pledges.votes_above(self.settled()).cloned().map(Record::Vote));
         records
     }
 

@@ -239,23 +239,25 @@ impl<S: Signer> Pledges<S> {
         self.said(statement).is_some()
     }
 
-    /// Forgets votes at or below a stable checkpoint, attestations excepted: they are re-issued on request (M8).
+    /// Forgets votes where everything is settled, attestations excepted: they are re-issued on request (M8).
+    pub(crate) fn forget_settled(&mut self, settled: Seq) {
+        self.votes.retain(|(seq, kind), _| *kind == StatementKind::Attest || *seq > settled);
+    }
+
+    /// Forgets what is at or below a stable checkpoint, attestations from there on excepted.
     pub(crate) fn truncate(&mut self, stable: Seq, attests_from: Seq) {
-        self.votes.retain(
-            |(seq, kind), _| {
-                if *kind == StatementKind::Attest { *seq >= attests_from } else { *seq > stable }
-            },
-        );
+        self.forget_settled(stable);
+        self.votes.retain(|(seq, kind), _| *kind != StatementKind::Attest || *seq >= attests_from);
         self.executed.retain(|seq, _| *seq > stable);
     }
 
     /// The own votes that must survive a compaction of the log, in order (K3).
-    pub(crate) fn votes_above(&self, stable: Seq) -> impl Iterator<Item = &SignedStatement> {
+    pub(crate) fn votes_above(&self, settled: Seq) -> impl Iterator<Item = &SignedStatement> {
         self.votes
             .iter()
             .filter(move |((seq, kind), _)| {
                 let kept = [StatementKind::Prepare, StatementKind::Commit, StatementKind::Checkpoint];
-                *seq > stable && kept.contains(kind)
+                *seq > settled && kept.contains(kind)
             })
             .map(|(_, signed)| signed)
     }

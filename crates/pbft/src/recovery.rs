@@ -61,6 +61,7 @@ impl<S: Signer> Replica<S> {
         // Own CHECKPOINTs stand in the log before the certificate that proved them.
         let base = self.base.base();
         self.checkpoints.tallies.retain(|seq, _| *seq > base);
+        self.pledges.forget_settled(self.settled());
         let (seq, header, time) = executed;
         (self.executed, self.delivered, self.executed_time) = (seq, seq, time);
         (self.obligation, self.closes) = (outlook.obligation, outlook.closes);
@@ -333,8 +334,8 @@ impl<S: Signer> Replica<S> {
         Verdict::Accepted
     }
 
-    /// Amnesia is a statement of a view above the own, or a vote of this view above the stable checkpoint that the log
-    /// lacks or contradicts and no reservation speaks of (D7). Votes at or below it, or in lower views, prove nothing (F11).
+    /// Amnesia is a statement of a view above the own, or a vote of this view above what is settled that the log lacks or
+    /// contradicts and no reservation speaks of (D7). Votes at or below that, or in lower views, prove nothing (F11).
     fn has_forgotten(&self, signed: &SignedStatement) -> bool {
         match signed.epoch.cmp(&self.epoch()) {
             Ordering::Greater => return true,
@@ -347,7 +348,7 @@ impl<S: Signer> Replica<S> {
             None => view > self.view,
             Some(seq) => {
                 let forgotten = || {
-                    (seq > self.stable.base() || mutant("m57"))
+                    (seq > self.settled() || mutant("m57"))
                         && !self.pledges.holds(&signed.statement)
                         && !self.pledges.may_lack(signed)
                 };

@@ -331,11 +331,15 @@ impl<S: Signer> Replica<S> {
     /// What follows from any input: votes due, proposals, timers.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
         self.consider_view_change(now, out);
-        if std::mem::take(&mut self.window_moved) {
+        let moved = std::mem::take(&mut self.window_moved);
+        if moved {
             self.replay_buffered(now, out);
         }
         self.deliver(out);
         self.update_stable(out);
+        if moved {
+            self.forget_settled(out);
+        }
         self.reserve(out);
         self.propose(now, out);
         self.deliver(out);
@@ -372,8 +376,8 @@ impl<S: Signer> Replica<S> {
     /// a disk whether it still stands by what it said before (D1).
     pub fn objection(&self, statement: &quorate_types::Statement) -> Option<String> {
         match statement.seq() {
-            Some(seq) if statement.kind() != StatementKind::Attest && seq <= self.stable.base() => {
-                Some(format!("{seq} is at or below the stable checkpoint"))
+            Some(seq) if statement.kind() != StatementKind::Attest && seq <= self.settled() => {
+                Some(format!("{seq} is at or below the stable checkpoint, or a window below base"))
             }
             _ => self.pledges.objection(statement),
         }

@@ -21,6 +21,7 @@ pub const ALL: &[&str] = &[
     "a primary orders too slowly",
     "the window is full",
     "a checkpoint is adopted without execution",
+    "votes are forgotten before a state is there",
     "a checkpoint on the way of a transfer is stable",
     "a PREPARE comes before its proposal",
     "a commit certificate decides",

@@ -10,9 +10,20 @@ use std::sync::Arc;
 const PROPERTY: &str = "D durable before sent";
 
 /// Whether the durable records keep what a message promises.
-pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {
+pub(crate) fn holds(
+    from: ReplicaId,
+    message: &Message,
+    records: &[Record],
+    window: u64,
+) -> Result<(), Violation> {
     let Some(signed) = own_statement(from, message) else { return Ok(()) };
-    if records.iter().rev().any(|record| promises(record, signed)) {
+    let settled =
+        |record: &Record| stable(record).max(proven(record).map(|base| base.saturating_sub(window)));
+    let behind = |seq: Seq| records.iter().any(|record| settled(record) >= Some(seq.get()));
+    // A process that starts from this log says nothing any more of what is settled (N2).
+    let vote = !matches!(signed.statement, Statement::Attest { .. });
+    let over = vote && signed.statement.seq().is_some_and(behind);
+    if over || records.iter().rev().any(|record| promises(record, signed)) {
         return Ok(());
     }
     let kinds: Vec<String> = records.iter().map(kind).collect();
@@ -153,12 +164,7 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
         (Statement::Commit { view, seq, .. }, Record::Prepared(later)) => {
             later.seq == *seq && later.view > *view
         }
-        // A stable checkpoint covers what was said of the slots up to it.
-        (Statement::Prepare { seq, .. } | Statement::Commit { seq, .. }, Record::Stable(stable)) => {
-            *seq <= stable.height
-        }
         (Statement::Attest { seq, .. }, record) => covers(record, *seq),
-        (Statement::Checkpoint { seq, .. }, record) => stable(record) >= Some(seq.get()),
         (Statement::ViewChange { .. }, Record::ViewChange(view_change)) => view_change.statement == *signed,
         // Whoever entered the view, or left it for a higher one, cannot say another VIEW-CHANGE for it (V2).
         (Statement::ViewChange { view, .. }, Record::NewView(new_view)) => new_view.view() >= *view,
@@ -166,12 +172,6 @@ fn promises(record: &Record, signed: &SignedStatement) -> bool {
             at > view || (at == view && *active)
         }
         (Statement::NewView { .. }, Record::NewView(new_view)) => new_view.statement == *signed,
-        (
-            Statement::PrePrepare { seq, .. }
-            | Statement::Prepare { seq, .. }
-            | Statement::Commit { seq, .. },
-            other,
-        ) => stable(other) >= Some(seq.get()),
         _ => false,
     }
 }

@@ -201,7 +201,7 @@ impl Checkers {
                 self.note(checked);
             }
             self.counted(from, message);
-            let checked = durability::holds(from, message, promised);
+            let checked = durability::holds(from, message, promised, self.parameters.window);
             self.note(checked);
         }
     }
