@@ -15,19 +15,9 @@ use quorate_types::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The leaf of the members of the genesis. Their addresses are not hashed there, and so not here.
+/// The leaf of the members of the genesis.
 pub(crate) fn genesis_leaf(genesis: &Genesis) -> (Vec<u8>, Option<Arc<[u8]>>) {
-    let seats = genesis.members.iter().map(|member| Seat {
-        member: Member {
-            name: member.name.clone(),
-            vote: member.vote,
-            transport: member.transport,
-            store: None,
-        },
-        peer: String::new(),
-        api: String::new(),
-    });
-    let set = MemberSet { after: Seq::ZERO, faults: genesis.faults, seats: seats.collect() };
+    let set = MemberSet::of_genesis(genesis);
     (StateKey::MemberSet(Epoch::ZERO).to_bytes(), Some(Arc::from(set.to_bytes())))
 }
 
@@ -196,7 +186,9 @@ impl Petition<'_> {
         let seat = set.seats.iter_mut().find(|seat| seat.member.vote == ready.vote);
         let seat = seat.ok_or(Refusal::NoSuchMember)?;
         self.check_ready(ready, &ready.vote, &ready.store)?;
-        if self.past_sets(state).any(|set| set.seats.iter().any(|seat| seat.member.store == Some(ready.store)))
+        if self
+            .past_sets(state)
+            .any(|set| set.seats.iter().any(|seat| seat.member.store == Some(ready.store)))
         {
             return Err(Refusal::KeyInUse);
         }

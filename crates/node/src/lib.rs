@@ -15,6 +15,7 @@ mod http;
 mod inbound;
 mod log_thread;
 pub mod metrics;
+mod member;
 mod outward;
 pub mod recording;
 mod reports;
@@ -27,6 +28,7 @@ mod verify;
 
 pub use config::FileConfig;
 pub use outward::Outgoing;
+pub use member::{Keys, Member, load_member};
 pub use start::{
-    Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run, run_with,
+    NodeError, RunningNode, init, init_logging, init_recovered, is_initialised, run, run_with,
 };

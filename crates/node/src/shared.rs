@@ -6,13 +6,13 @@ use quorate_engine::Answer;
 use quorate_ledger::SharedState;
 use quorate_pbft::ReplicaStatus;
 use quorate_proof::TrustRoot;
-use quorate_storage::{BlockStore, RealDisk, RedbStateStore};
+use quorate_storage::{BlockStore, Handovers, RealDisk, RedbStateStore};
 use quorate_types::{ReplicaId, Reservation};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Where the replica stands, as published by the core thread after each round.
 #[derive(Clone, Debug)]
@@ -31,12 +31,16 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) blocks: Closable<BlockStore<RealDisk>>,
     pub(crate) store: Closable<RedbStateStore>,
+    /// How the epochs before this one ended.
+    pub(crate) handovers: Handovers<RealDisk>,
     /// The executed state; execution waits for who reads it.
     pub(crate) state: SharedState,
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
     clients: AtomicU64,
+    /// Whether the epoch is over: the node is to start again, in the next one.
+    epoch_over: watch::Sender<bool>,
     /// The latest reservation that became durable in this run (D7).
     reserved: Mutex<Option<Reservation>>,
 }
@@ -48,6 +52,7 @@ impl Shared {
         me: ReplicaId,
         metrics: Arc<Metrics>,
         (blocks, store, state): (BlockStore<RealDisk>, RedbStateStore, SharedState),
+        handovers: Handovers<RealDisk>,
         published: Published,
     ) -> Self {
         Self {
@@ -57,11 +62,13 @@ impl Shared {
             metrics,
             blocks: Closable::new(blocks),
             store: Closable::new(store),
+            handovers,
             state,
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),
             clients: AtomicU64::new(1),
+            epoch_over: watch::Sender::new(false),
             reserved: Mutex::new(None),
         }
     }
@@ -76,6 +83,16 @@ impl Shared {
 
     pub(crate) fn publish(&self, published: Published) {
         *lock(&self.published) = published;
+    }
+
+    /// The last block of the epoch is stable (G2).
+    pub(crate) fn close_epoch(&self) {
+        self.epoch_over.send_replace(true);
+    }
+
+    /// Whether the epoch is over.
+    pub(crate) fn epoch_over(&self) -> watch::Receiver<bool> {
+        self.epoch_over.subscribe()
     }
 
     /// A number for a client's stream, from 1 on, that no other has.

@@ -84,12 +84,13 @@ impl Receipt {
                 return Err(ReceiptError::OtherLedger { found, expected });
             }
         }
-        if self.header.epoch != trust.members().epoch() || self.header.members_hash != trust.members_hash() {
+        let last = self.links.last().unwrap_or(&self.header);
+        if !self.links.iter().chain([&self.header]).all(|header| trust.names_members(header)) {
             return Err(ReceiptError::OtherMembers);
         }
         let (height, hash) = self.chain(trust).ok_or(ReceiptError::BrokenChain)?;
         let certificate = &self.certificate;
-        if (certificate.epoch, certificate.height, certificate.header) != (self.header.epoch, height, hash) {
+        if (certificate.epoch, certificate.height, certificate.header) != (last.epoch, height, hash) {
             return Err(ReceiptError::OtherHeader);
         }
         self.verify_contents()
@@ -101,9 +102,7 @@ impl Receipt {
         if self.links.len() as u64 > most {
             return None;
         }
-        let members = |header: &Header| (header.epoch, header.members_hash);
-        let alike = self.links.iter().all(|link| members(link) == members(&self.header));
-        last_linked(&self.header, &self.links).filter(|_| alike)
+        last_linked(&self.header, &self.links)
     }
 
     fn verify_contents(&self) -> Result<VerifiedReceipt, ReceiptError> {

@@ -1,23 +1,11 @@
-//! How each epoch ended (G2): its last header, and the checkpoint certificate by which its members handed over to the next ones. Whoever
-//! trusts the genesis follows these from member set to member set. Kept for ever: one small file for each epoch, written whole or not
-//! at all.
+//! How each epoch ended (G2). Kept for ever: one small file for each epoch, written whole or not at all.
 
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
-use bincode::{Decode, Encode};
-use quorate_types::{BlockCertificate, CertificateKind, Epoch, Header, LedgerId};
+use quorate_types::{CertificateKind, Epoch, Handover, LedgerId};
 use std::io;
 
 const DRAFT: &str = "handover.new";
-
-/// The end of an epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Handover {
-    /// The last one of the epoch: it names the next members.
-    pub header: Header,
-    /// q CHECKPOINTs of the epoch's members on it.
-    pub certificate: BlockCertificate,
-}
 
 fn name_of(epoch: Epoch) -> String {
     format!("{:016}.handover", epoch.get())
@@ -69,11 +57,26 @@ impl<D: Disk> Handovers<D> {
         let frame = Seed::new(self.ledger, epoch.get()).read(&bytes, 0);
         let frame = frame.filter(|frame| frame.end == bytes.len()).ok_or_else(damaged)?;
         let handover: Handover = quorate_codec::decode(frame.payload).map_err(|_| damaged())?;
-        let Handover { header, certificate } = &handover;
+        let Handover { header, certificate, next } = &handover;
         let fits = (header.ledger, header.epoch) == (self.ledger, epoch)
             && (certificate.epoch, certificate.height) == (epoch, header.height)
-            && certificate.kind == CertificateKind::Checkpoint;
+            && certificate.kind == CertificateKind::Checkpoint
+            && next.after == header.height;
         if fits { Ok(Some(handover)) } else { Err(damaged()) }
+    }
+
+    /// How the epochs from this one on ended, as far as that is known here without a gap, at most so many.
+    ///
+    /// # Errors
+    /// As [`Handovers::get`].
+    pub fn from(&self, epoch: Epoch, most: usize) -> io::Result<Vec<Handover>> {
+        let mut found = Vec::new();
+        while found.len() < most
+            && let Some(handover) = self.get(epoch.plus(found.len() as u64))?
+        {
+            found.push(handover);
+        }
+        Ok(found)
     }
 
     fn has(&self, name: &str) -> io::Result<bool> {

@@ -19,7 +19,7 @@ pub mod transfer;
 pub use blocks::{BlockStore, StoredBlock};
 pub use directory::{DataDirectory, DirectoryError, Identity};
 pub use disk::{Disk, RealDisk};
-pub use handovers::{Handover, Handovers};
+pub use handovers::Handovers;
 pub use index::Index;
 pub use log::{LogError, RecoveredLog, SegmentedLog};
 pub use simulated::SimulatedDisk;

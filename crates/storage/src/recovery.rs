@@ -2,7 +2,7 @@
 
 use crate::blocks::BlockStore;
 use crate::disk::Disk;
-use crate::handovers::{Handover, Handovers};
+use crate::handovers::Handovers;
 use crate::log::LogError;
 use quorate_crypto::{
     Cache, CheckedRecord, HashedBatch, Verified, Verifier, header_hash, verify_all, verify_one,
@@ -12,7 +12,8 @@ use quorate_ledger::{
 };
 use quorate_pbft::{Log, Recovered};
 use quorate_types::{
-    BaseProof, BlockCertificate, CertificateKind, Epoch, Genesis, Members, Outlook, Record, Seq, View, limits,
+    BaseProof, BlockCertificate, CertificateKind, Epoch, Genesis, Handover, Members, Outlook, Record, Seq,
+    View, limits,
 };
 use std::sync::Arc;
 
@@ -132,7 +133,8 @@ pub fn open_epoch<D: Disk>(
         let why = format!("epoch {epoch} ended with another block {last} than is stored");
         return Err(RecoveryError::Corrupt(why));
     }
-    handovers.keep(&Handover { header, certificate: certificate.into_inner() })?;
+    let seats = machine.state().member_set(next.epoch()).ok_or_else(unknown)?;
+    handovers.keep(&Handover { header, certificate: certificate.into_inner(), next: seats })?;
     let anchor = Record::Anchor {
         epoch: next.epoch(),
         view: View::ZERO,

@@ -1,12 +1,15 @@
 //! Changes of the member set (G): the payloads of the ledger's own application, and what the state keeps of them.
 
 use crate::bytes::{LedgerId, PublicKey, Signature, StoreId, TransactionId};
+use crate::genesis::{Genesis, GenesisMember};
+use crate::header::{BlockCertificate, Header};
 use crate::ids::{Epoch, Seq};
 use crate::layout::{LayoutError, Reader, Writer};
 use crate::limits;
 use crate::members::{Member, Members};
 use crate::quorum::QuorumError;
 use crate::time::LedgerTime;
+use bincode::{Decode, Encode};
 
 /// The name by which a transaction calls the ledger's own application. No genesis may use it for another.
 pub const APP: &str = "members";
@@ -343,15 +346,27 @@ impl Pending {
 }
 
 /// A member with the hints where to reach it; those of the genesis stand in the genesis file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Seat {
     pub member: Member,
     pub peer: String,
     pub api: String,
 }
 
+/// How an epoch ended (G2): its last header, which names the next members, the checkpoint certificate on it, and who they are. Whoever trusts
+/// the genesis follows these from member set to member set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct Handover {
+    /// The last one of its epoch.
+    pub header: Header,
+    /// q CHECKPOINTs of that epoch's members on it.
+    pub certificate: BlockCertificate,
+    /// The members of the epoch after it.
+    pub next: MemberSet,
+}
+
 /// The members of an epoch, as a leaf of the state: it stays, so that the state tells the members of all epochs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct MemberSet {
     /// The last block of the epoch before: the slots above it are theirs (G2).
     pub after: Seq,
@@ -360,6 +375,21 @@ pub struct MemberSet {
 }
 
 impl MemberSet {
+    /// The members of a genesis. Their addresses are not hashed there, and so not here.
+    pub fn of_genesis(genesis: &Genesis) -> Self {
+        let seat = |member: &GenesisMember| Seat {
+            member: Member {
+                name: member.name.clone(),
+                vote: member.vote,
+                transport: member.transport,
+                store: None,
+            },
+            peer: String::new(),
+            api: String::new(),
+        };
+        Self { after: Seq::ZERO, faults: genesis.faults, seats: genesis.members.iter().map(seat).collect() }
+    }
+
     /// The member set that these are in an epoch.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ pub mod transaction;
 pub use bytes::{Digest, LedgerId, PublicKey, Signature, StoreId, TransactionId};
 pub use error_code::ErrorCode;
 pub use genesis::{Genesis, GenesisMember, NamedKey, Parameters, RegistryMode};
-pub use governance::{Change, Governance, Joiner, MemberSet, Pending, Ready, Refusal, Seat};
+pub use governance::{Change, Governance, Handover, Joiner, MemberSet, Pending, Ready, Refusal, Seat};
 pub use header::{Block, BlockCertificate, CertificateKind, CertifiedBlock, Header, Outlook};
 pub use ids::{Epoch, Number, ReplicaId, Seq, SessionId, View};
 pub use members::{Member, Members};

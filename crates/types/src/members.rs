@@ -2,12 +2,13 @@
 
 use crate::bytes::{LedgerId, PublicKey, StoreId};
 use crate::ids::{Epoch, ReplicaId, Seq, View};
-use crate::message::BaseProof;
 use crate::layout::Writer;
+use crate::message::BaseProof;
 use crate::quorum::{QuorumError, Quorums};
+use bincode::{Decode, Encode};
 
 /// One member.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Member {
     pub name: String,
     /// Signs statements.

@@ -182,10 +182,7 @@ fn g0_a_proposal_lapses_by_ledger_time() {
     let later = council.ledger.time() + limits::PROPOSAL_LASTS_MS + 1;
     let _ = council.ledger.block(later, Vec::new());
     let ready = council.ready(&joiner("eve", 50));
-    assert_eq!(
-        council.ask(11, &Governance::Approve { proposal, ready }).1,
-        Err(Refusal::NoSuchProposal)
-    );
+    assert_eq!(council.ask(11, &Governance::Approve { proposal, ready }).1, Err(Refusal::NoSuchProposal));
     assert_eq!(council.ledger.machine.state().proposals().count(), 1);
     let change = add(joiner("mallory", 60));
     assert_eq!(council.ask(10, &Governance::Propose { change, ready: None }).1, Ok(()));

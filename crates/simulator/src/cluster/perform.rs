@@ -5,10 +5,10 @@ use quorate_crypto::HashedBatch;
 use quorate_engine::{Action, Event, Fetched, TransferRecord};
 use quorate_ledger::{StateProof, StateStore};
 use quorate_pbft::{Installed, Report};
-use quorate_storage::{Handover, StoredBlock};
+use quorate_storage::StoredBlock;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
-use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
+use quorate_types::{Handover, ReplicaId, Seq, SignedTransaction, limits};
 use std::sync::Arc;
 
 impl Cluster {

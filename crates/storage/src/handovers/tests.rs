@@ -1,6 +1,6 @@
 use super::*;
 use crate::SimulatedDisk;
-use quorate_types::{Digest, LedgerTime, Seq};
+use quorate_types::{BlockCertificate, Digest, Header, LedgerTime, MemberSet, Seq};
 
 const LEDGER: LedgerId = LedgerId([7; 32]);
 
@@ -25,7 +25,8 @@ fn handover(epoch: u64) -> Handover {
         kind: CertificateKind::Checkpoint,
         signatures: Vec::new(),
     };
-    Handover { header, certificate }
+    let next = MemberSet { after: header.height, faults: 1, seats: Vec::new() };
+    Handover { header, certificate, next }
 }
 
 #[test]
@@ -41,6 +42,8 @@ fn g2_the_end_of_each_epoch_is_kept_and_can_be_written_again() {
     assert_eq!(handovers.get(Epoch::ZERO).unwrap(), Some(handover(0)));
     assert_eq!(handovers.get(Epoch::new(1)).unwrap(), Some(handover(1)));
     assert_eq!(handovers.get(Epoch::new(2)).unwrap(), None);
+    assert_eq!(handovers.from(Epoch::ZERO, 8).unwrap(), [handover(0), handover(1)]);
+    assert_eq!(handovers.from(Epoch::ZERO, 1).unwrap(), [handover(0)]);
 }
 
 #[test]
