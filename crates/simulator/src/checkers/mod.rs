@@ -187,7 +187,7 @@ impl Checkers {
             self.note(checked);
             let checked = self.new_views.sent(from, message, self.members.quorums().strong());
             self.note(checked);
-            let checked = durability::holds(from, message, promised, self.parameters.window);
+            let checked = durability::holds(from, message, promised);
             self.note(checked);
         }
     }
