@@ -13,8 +13,8 @@ use quorate_pbft::{Config, Execution, Input, Installed, Outbox, Recovered, Repli
 use quorate_proof::TrustRoot;
 use quorate_proof::genesis_file;
 use quorate_types::{
-    BlockCertificate, Digest, LedgerTime, Message, Monotonic, Now, Number, PublicKey, Record, ReplicaId, Seq,
-    SessionId, Signature, SignedTransaction, Wall,
+    BlockCertificate, Digest, Epoch, LedgerTime, MemberSet, Members, Message, Monotonic, Now, Number, Outlook,
+    PublicKey, Record, ReplicaId, Seq, SessionId, Signature, SignedTransaction, Wall,
 };
 use std::collections::VecDeque;
 use std::fs::File;

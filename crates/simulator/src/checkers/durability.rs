@@ -10,17 +10,11 @@ use std::sync::Arc;
 const PROPERTY: &str = "D durable before sent";
 
 /// Whether the durable records keep what a message promises.
-pub(crate) fn holds(
-    from: ReplicaId,
-    message: &Message,
-    records: &[Record],
-    window: u64,
-) -> Result<(), Violation> {
+pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {
     let Some(signed) = own_statement(from, message) else { return Ok(()) };
-    let settled =
-        |record: &Record| stable(record).max(proven(record).map(|base| base.saturating_sub(window)));
-    let behind = |seq: Seq| records.iter().any(|record| settled(record) >= Some(seq.get()));
-    // A process that starts from this log says nothing any more of what is settled (N2).
+    // A process that starts from this log votes on nothing up to base any more, nor does its VIEW-CHANGE tell of it (N2, V2).
+    let behind =
+        |seq: Seq| records.iter().any(|record| proven(record).max(stable(record)) >= Some(seq.get()));
     let vote = !matches!(signed.statement, Statement::Attest { .. });
     let over = vote && signed.statement.seq().is_some_and(behind);
     if over || records.iter().rev().any(|record| promises(record, signed)) {

@@ -201,7 +201,7 @@ impl Checkers {
                 self.note(checked);
             }
             self.counted(from, message);
-            let checked = durability::holds(from, message, promised, self.parameters.window);
+            let checked = durability::holds(from, message, promised);
             self.note(checked);
         }
     }

@@ -316,19 +316,15 @@ fn d_what_is_sent_before_it_is_durable() {
     let cluster = cluster();
     let said = cluster.signed_by(ONE, prepare(0, 1, 1));
     let message = Message::Vote(said.clone());
-    assert!(durability::holds(ONE, &message, &[Record::Vote(said)], 8).is_ok());
+    assert!(durability::holds(ONE, &message, &[Record::Vote(said)]).is_ok());
     let other = cluster.signed_by(ONE, prepare(0, 2, 1));
-    assert!(durability::holds(ONE, &message, &[Record::Vote(other)], 8).is_err());
+    assert!(durability::holds(ONE, &message, &[Record::Vote(other)]).is_err());
 
     // A COMMIT leaves together with the log's move to a view in which the slot was prepared again.
     let message = vote(&cluster, ONE, commit(0, 1, 1));
     for (view, fine) in [(0, false), (1, true)] {
         let again = PreparedCertificate { view: View::new(view), ..entry(&cluster, 1) };
-        assert_eq!(
-            durability::holds(ONE, &message, &[Record::Prepared(again)], 8).is_ok(),
-            fine,
-            "view {view}"
-        );
+        assert_eq!(durability::holds(ONE, &message, &[Record::Prepared(again)]).is_ok(), fine, "view {view}");
     }
 
     // A NEW-VIEW leaves, to whoever lacks it, together with the log's move to a higher view.
@@ -340,7 +336,7 @@ fn d_what_is_sent_before_it_is_durable() {
     for (view, fine) in [(1, false), (2, true)] {
         let (base, stable) = (BaseProof::Genesis, BaseProof::Genesis);
         let anchor = Record::Anchor { epoch: Epoch::ZERO, view: View::new(view), active: true, base, stable };
-        assert_eq!(durability::holds(ONE, &message, &[anchor], 8).is_ok(), fine, "view {view}");
+        assert_eq!(durability::holds(ONE, &message, &[anchor]).is_ok(), fine, "view {view}");
     }
 }
 
