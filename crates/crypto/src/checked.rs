@@ -9,9 +9,9 @@ use crate::verify::{Attested, Claim, Malformed, Rule};
 use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, Batch, BlockCertificate, CertificateKind, CertifiedBlock, CommitCertificate, Digest, Epoch,
-    Governance, Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate, Proposal, Record,
-    ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, StateLeaves, StateParts,
-    Statement, StatementKind, Transaction, TransactionId, ViewChange, governance, limits,
+    Governance, Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate,
+    Proposal, Record, ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, StateLeaves,
+    StateParts, Statement, StatementKind, Transaction, TransactionId, ViewChange, governance, limits,
 };
 use std::sync::Arc;
 

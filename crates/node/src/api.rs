@@ -1,6 +1,7 @@
 //! The gRPC service. Answers carry receipts; nothing here needs to be believed.
 
 use crate::core_thread::CoreInput;
+use crate::membership::Readiness;
 use crate::metrics::process_usage;
 use crate::shared::{Closable, Published, Shared, post, wall_millis};
 use crate::verify::{Unverified, VerifyQueue};
@@ -39,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verify: VerifyQueue,
     pub(crate) core: Sender<CoreInput>,
+    /// What it says READY with (G3).
+    pub(crate) readiness: Arc<Readiness>,
 }
 
 /// A transaction on its way: its id, and the index key of its number.
@@ -103,6 +106,7 @@ fn stored_receipt(
         result_path: results.path(index)?,
         header: stored.block.header.clone(),
         links,
+        handovers: Vec::new(),
         certificate,
     })
 }
@@ -354,8 +358,12 @@ impl Ledger for Service {
         let mut incoming = request.into_inner();
         let (answers, mut answered_tokens) = mpsc::channel(limits::SUBMITS_IN_FLIGHT * 2);
         let (outcomes, receiver) = mpsc::channel(limits::SUBMITS_IN_FLIGHT);
-        let service =
-            Self { shared: self.shared.clone(), verify: self.verify.clone(), core: self.core.clone() };
+        let service = Self {
+            shared: self.shared.clone(),
+            verify: self.verify.clone(),
+            core: self.core.clone(),
+            readiness: self.readiness.clone(),
+        };
         service.shared.metrics.stream_opened();
         let client = self.shared.next_client();
         tokio::spawn(async move {
@@ -540,6 +548,24 @@ impl Ledger for Service {
         let explanation = answer.await.map_err(|_| Status::unavailable("this node stops"))?;
         let status = self.status(&self.shared.published());
         Ok(Response::new(crate::explain::answer(status, explanation)))
+    }
+
+    async fn get_handovers(
+        &self,
+        request: Request<v1::GetHandoversRequest>,
+    ) -> Result<Response<v1::Handovers>, Status> {
+        self.handovers(request.into_inner().from_epoch).map(Response::new)
+    }
+
+    async fn get_members(
+        &self,
+        _request: Request<v1::GetMembersRequest>,
+    ) -> Result<Response<v1::Members>, Status> {
+        Ok(Response::new(self.members()))
+    }
+
+    async fn get_ready(&self, _request: Request<v1::GetReadyRequest>) -> Result<Response<v1::Ready>, Status> {
+        Ok(Response::new(self.ready()))
     }
 
     async fn get_genesis(

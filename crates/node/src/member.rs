@@ -62,8 +62,7 @@ impl Keys {
         let directory = config.node.keys.clone();
         let words = config.node.key_passphrase_file.as_deref().map(read_passphrase).transpose()?;
         let words = words.as_ref().map(|words| words.as_str());
-        let (vote, transport) =
-            (read(&directory, VOTE, words)?, read(&directory, TRANSPORT, words)?);
+        let (vote, transport) = (read(&directory, VOTE, words)?, read(&directory, TRANSPORT, words)?);
         Ok(Self { trust, genesis_text, directory, vote, transport })
     }
 
@@ -80,8 +79,8 @@ impl Keys {
     }
 
     /// The vote keys, those in use first.
-    pub(crate) fn vote_keys(&self) -> &[Ed25519Signer] {
-        &self.vote
+    pub fn vote_keys(&self) -> Vec<Ed25519Signer> {
+        self.vote.clone()
     }
 
     /// The member that these keys belong to, by the members of the last epoch that `trust` knows.
@@ -95,9 +94,7 @@ impl Keys {
         let vote = self.vote.iter().rev().find(|vote| seated(&vote.public_key()).is_some());
         let vote = vote.ok_or_else(|| refused("vote"))?.clone();
         let me = seated(&vote.public_key()).expect("found by it");
-        let own = |transport: &&Ed25519Signer| {
-            members.by_transport_key(&transport.public_key()) == Some(me)
-        };
+        let own = |transport: &&Ed25519Signer| members.by_transport_key(&transport.public_key()) == Some(me);
         let transport = self.transport.iter().find(own).ok_or_else(|| refused("transport"))?.clone();
         let genesis_text = self.genesis_text.clone();
         Ok(Member { trust, genesis_text, me, vote, transport })
@@ -130,6 +127,26 @@ fn read(
         keys.push(Ed25519Signer::read_file(&next, words)?);
     }
     Ok(keys)
+}
+
+/// Makes the keys that a change of the members is to bring into use, beside those in use. The pair of them: vote, transport.
+///
+/// # Errors
+/// If there are such keys already, or a file cannot be written.
+pub fn make_next_keys(config: &FileConfig) -> Result<(Ed25519Signer, Ed25519Signer), NodeError> {
+    let words = config.node.key_passphrase_file.as_deref().map(read_passphrase).transpose()?;
+    let words = words.as_ref().map(|words| words.as_str());
+    let make = |name: &str| -> Result<Ed25519Signer, NodeError> {
+        let path = config.node.keys.join(name);
+        if path.exists() {
+            // Those of a change that has not taken effect yet: it may be proposed again.
+            return Ok(Ed25519Signer::read_file(&path, words)?);
+        }
+        let key = Ed25519Signer::generate();
+        key.write_file(&path, words)?;
+        Ok(key)
+    };
+    Ok((make(VOTE[1])?, make(TRANSPORT[1])?))
 }
 
 /// Reads genesis and key files and finds the member of the genesis that they belong to.

@@ -13,8 +13,8 @@ use quorate_pbft::{Config, Execution, Input, Installed, Outbox, Recovered, Repli
 use quorate_proof::TrustRoot;
 use quorate_proof::genesis_file;
 use quorate_types::{
-    BlockCertificate, Digest, Epoch, LedgerTime, MemberSet, Members, Message, Monotonic, Now, Number, Outlook,
-    PublicKey, Record, ReplicaId, Seq, SessionId, Signature, SignedTransaction, Wall,
+    BlockCertificate, Digest, Epoch, LedgerTime, MemberSet, Members, Message, Monotonic, Now, Number,
+    Outlook, PublicKey, Record, ReplicaId, Seq, SessionId, Signature, SignedTransaction, Wall,
 };
 use std::collections::VecDeque;
 use std::fs::File;
@@ -318,8 +318,7 @@ impl Replayer {
         let trust = TrustRoot::from_genesis(genesis).map_err(|error| malformed(error.to_string()))?;
         let (records, executed, batches, certified, headers, outlook) = found;
         let cache = Cache::new(1 << 16);
-        let members =
-            seats.members(trust.ledger(), epoch).map_err(|error| malformed(error.to_string()))?;
+        let members = seats.members(trust.ledger(), epoch).map_err(|error| malformed(error.to_string()))?;
         let records = verify_all(&members, &Ed25519Verifier, &cache, records)
             .into_iter()
             .collect::<Result<Vec<Verified<_>>, _>>()
@@ -331,7 +330,8 @@ impl Replayer {
         let signer = ReplaySigner { key: member.vote, recorded: recorded.clone() };
         let parameters = trust.genesis().parameters.clone();
         let caps = Caps::new(&members, &parameters);
-        let config = Config { me, members: members.clone(), may_vote, parameters, tuning: Tuning::default(), nonce };
+        let config =
+            Config { me, members: members.clone(), may_vote, parameters, tuning: Tuning::default(), nonce };
         let mut outbox = Outbox::new();
         let replica = Replica::start(config, signer, recovered, now(at), &mut outbox);
         if digest_of(None, &outbox) != digest {
@@ -385,8 +385,7 @@ impl Replayer {
             PRIMARY_HEARD => ("a primary that is heard", Input::PrimaryHeard),
             PEER_CONNECTED => ("a connection", Input::PeerConnected { peer: decode(payload).map_err(text)? }),
             EXECUTED => {
-                let (seq, header_hash, time, consumed, outlook): Executed =
-                    decode(payload).map_err(text)?;
+                let (seq, header_hash, time, consumed, outlook): Executed = decode(payload).map_err(text)?;
                 ("an execution", Input::Executed(Execution { seq, header_hash, time, consumed, outlook }))
             }
             CHECKPOINT_DURABLE => {

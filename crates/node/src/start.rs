@@ -5,17 +5,18 @@ use crate::config::{ConfigError, FileConfig, LogFormat};
 use crate::core_thread::{Clocks, CoreInput, CoreThread};
 use crate::execution::{ExecutionInput, index_entries};
 use crate::faults::LogDisk;
+use crate::member::{Keys, Member, load_member};
+use crate::membership::Readiness;
 use crate::metrics::Metrics;
 use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
-use crate::member::{Keys, Member, load_member};
 use crate::{execution, http, inbound, log_thread, supply, verify};
 use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
 use quorate_codec::Caps;
-use quorate_crypto::{CheckedMessage, Ed25519Verifier, KeyError, Verified};
+use quorate_crypto::{CheckedMessage, Ed25519Signer, Ed25519Verifier, KeyError, Verified};
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::Machine;
 use quorate_network::{Network, NetworkError};
@@ -135,11 +136,7 @@ struct Loaded {
     kept: Vec<Verified<CheckedMessage>>,
 }
 
-fn load(
-    config: &FileConfig,
-    keys: &Keys,
-    metrics: &mut Option<Arc<Metrics>>,
-) -> Result<Loaded, NodeError> {
+fn load(config: &FileConfig, keys: &Keys, metrics: &mut Option<Arc<Metrics>>) -> Result<Loaded, NodeError> {
     let mut directory = DataDirectory::open(&config.node.dir, &keys.identities())?;
     let (ledger, genesis) = (keys.trust().ledger(), keys.trust().genesis());
     let new = || Arc::new(Metrics::new(directory.node(), &genesis.name, &ledger.to_string()));
@@ -370,7 +367,7 @@ async fn start(
     .await?;
     let peer = network.local_address();
     let (threads, service) =
-        spawn_threads(config, loaded, (members, caps), (&network, events, outgoing))?;
+        spawn_threads(config, loaded, (members, caps, keys.vote_keys()), (&network, events, outgoing))?;
     let core = service.core.clone();
     let shared = service.shared.clone();
     let limit = quorate_api::MAX_MESSAGE_BYTES;
@@ -411,7 +408,7 @@ fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
 fn spawn_threads(
     config: &FileConfig,
     loaded: Loaded,
-    (members, caps): (Arc<Members>, Caps),
+    (members, caps, vote_keys): (Arc<Members>, Caps, Vec<Ed25519Signer>),
     (network, events, outgoing): (
         &Network,
         tokio::sync::mpsc::Receiver<quorate_network::Event>,
@@ -462,8 +459,7 @@ fn spawn_threads(
         Some(directory) => {
             let made = signer.made.insert(std::sync::Arc::default()).clone();
             let genesis_text = &member.genesis_text;
-            let beginning =
-                Beginning {
+            let beginning = Beginning {
                 genesis_text,
                 config: &host_config.config,
                 seats: member.trust.seats(),
@@ -531,7 +527,8 @@ fn spawn_threads(
     threads.push(named("supply", move || supply::run(&supply_shared, &supply_input, &to_core, transfer)));
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
-    let service = Service { shared, verify, core };
+    let readiness = Arc::new(Readiness { store: directory.store_id(), keys: vote_keys });
+    let service = Service { shared, verify, core, readiness };
     Ok((Threads { ordered: threads, execution: (execution, execution_thread), directory }, service))
 }
 

@@ -50,7 +50,9 @@ pub(crate) fn run(
                     post(core, CoreInput::Event(Event::HandoverRead { to, certificate }));
                 }
                 Ok(None) => {}
-                Err(error) => tracing::error!(event = "handover_read_failed", %error, "cannot read a handover"),
+                Err(error) => {
+                    tracing::error!(event = "handover_read_failed", %error, "cannot read a handover")
+                }
             },
             Ok(SupplyInput::Keep(record)) => keep(&mut transfer, &record),
             Err(RecvTimeoutError::Timeout) => supply.forget(),

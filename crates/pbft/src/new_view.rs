@@ -4,8 +4,8 @@ use quorate_crypto::null_batch_digest;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
-    BaseProof, CertificateKind, Digest, Members, Parameters, PreparedCertificate, ReplicaId, Seq,
-    Statement, View, ViewChange,
+    BaseProof, CertificateKind, Digest, Members, Parameters, PreparedCertificate, ReplicaId, Seq, Statement,
+    View, ViewChange,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

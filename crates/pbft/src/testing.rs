@@ -9,9 +9,9 @@ use quorate_crypto::{
     verify_all, verify_one,
 };
 use quorate_types::{
-    Block, BlockCertificate, CertifiedBlock, Digest, Epoch, Header, LedgerId, LedgerTime, Member, Members, Outlook,
-    Message, Monotonic, Now, Number, Parameters, PublicKey, Record, ReplicaId, Reservation, Seq, SessionId,
-    Signature, SignedStatement, SignedTransaction, Statement, Transaction, Wall,
+    Block, BlockCertificate, CertifiedBlock, Digest, Epoch, Header, LedgerId, LedgerTime, Member, Members,
+    Message, Monotonic, Now, Number, Outlook, Parameters, PublicKey, Record, ReplicaId, Reservation, Seq,
+    SessionId, Signature, SignedStatement, SignedTransaction, Statement, Transaction, Wall,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -24,6 +24,8 @@ struct KnownMembers {
     members: Members,
     hash: Digest,
     seats: MemberSet,
+    /// What led to them; nothing for those of the genesis.
+    by: Option<Handover>,
 }
 
 /// Why a handover leads to no next members.
@@ -82,7 +84,7 @@ impl TrustRoot {
         let ledger = genesis_ledger_id(&genesis);
         let members = genesis.members_of_epoch_0(ledger).map_err(GenesisError::Quorum)?;
         let seats = MemberSet::of_genesis(&genesis);
-        let sets = vec![KnownMembers { hash: members_hash(&members), members, seats }];
+        let sets = vec![KnownMembers { hash: members_hash(&members), members, seats, by: None }];
         Ok(Self { genesis, ledger, sets })
     }
 
@@ -114,7 +116,7 @@ impl TrustRoot {
         if hash != header.members_hash || next.after != header.height {
             return Err(HandoverError::OtherMembers);
         }
-        self.sets.push(KnownMembers { members, hash, seats: next.clone() });
+        self.sets.push(KnownMembers { members, hash, seats: next.clone(), by: Some(handover.clone()) });
         Ok(())
     }
 
@@ -134,6 +136,12 @@ impl TrustRoot {
     /// The same with the hints where to reach them; those of the genesis stand there.
     pub fn seats(&self) -> &MemberSet {
         &self.sets.last().expect("the genesis has members").seats
+    }
+
+    /// What leads from the genesis to the members of this epoch, as far as it is known.
+    pub fn handovers_to(&self, epoch: Epoch) -> Vec<Handover> {
+        let until = usize::try_from(epoch.get()).unwrap_or(usize::MAX).saturating_add(1);
+        self.sets.iter().take(until).filter_map(|known| known.by.clone()).collect()
     }
 
     /// The members of an epoch, if it is known.

@@ -3,12 +3,14 @@
 use crate::promised::{Lost, Promised, WatchedLog};
 use crate::scheme::{SimSigner, SimVerifier};
 use quorate_codec::Caps;
-use quorate_engine::{Host, HostConfig};
 use quorate_crypto::Signer;
+use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
 use quorate_storage::recovery::{Found, finish_install, open_epoch, recover, replay};
-use quorate_storage::{BlockStore, Handovers, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer};
+use quorate_storage::{
+    BlockStore, Handovers, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer,
+};
 use quorate_types::{Genesis, LedgerId, Members, Monotonic, Now, ReplicaId, Reservation, StoreId, Wall};
 use std::collections::VecDeque;
 
@@ -192,7 +194,9 @@ impl Node {
             config: Config {
                 me,
                 members: members.clone(),
-                may_vote: member.store.map_or(self.stores_before == 0, |named| named == store(me, self.stores_before)),
+                may_vote: member
+                    .store
+                    .map_or(self.stores_before == 0, |named| named == store(me, self.stores_before)),
                 parameters: genesis.parameters.clone(),
                 tuning: self.tuning,
                 nonce,

@@ -84,6 +84,18 @@ impl DirectoryError {
     }
 }
 
+/// The id of the store in a directory, whoever uses it.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn store_at(path: &Path) -> Result<StoreId, DirectoryError> {
+    let io = |error| DirectoryError::Io(path.to_owned(), error);
+    let text = std::fs::read_to_string(path.join("META.toml")).map_err(io)?;
+    let damaged = |why: String| DirectoryError::Damaged(path.to_owned(), why);
+    let meta: Meta = toml::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+    meta.store.parse().map_err(|_| damaged("store is no store id".to_owned()))
+}
+
 /// An opened, locked data directory.
 #[derive(Debug)]
 pub struct DataDirectory {

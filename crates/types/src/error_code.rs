@@ -88,6 +88,8 @@ error_codes! {
     AnswerInvalid = "Q0602", exit 6, "a replica's answer does not verify", "its certificate or proof does not fit the genesis", "use another replica, and report this one";
     LedgerInvalid = "Q0603", exit 6, "the stored ledger is not what the members signed", "a stored block or certificate does not fit the genesis", "restore the data from another replica";
     ReplayDiffers = "Q0604", exit 6, "the recording does not replay", "the core did something else with the same inputs, so it was another version, a changed file, or a bug", "replay with the version that recorded; if it is this one, send the recording to the developers";
+    // Q07: members
+    ChangeRefused = "Q0701", exit 4, "the change of the members is refused", "the members as they are, or the operators' rules, do not allow it; the message says what", "see the message; quorate member list";
     // Q08: data directories
     NotInitialised = "Q0801", exit 9, "the data directory is not initialised", "run never creates a store: an empty directory may be a lost disk, and voting from it could contradict earlier votes", "a new member: quorate node init; a lost disk: restore the directory, or leave the node stopped until it can be recovered";
     AlreadyInitialised = "Q0802", exit 9, "the data directory exists already", "init and new never overwrite", "choose another directory, or remove this one by hand";

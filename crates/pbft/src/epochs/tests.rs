@@ -55,7 +55,11 @@ fn g2_slots_decided_before_the_change_was_known_are_void() {
         let held = cluster.held.as_ref().expect("held");
         held.iter().filter(|(member, _, _)| *member == 2).map(|(_, seq, _)| *seq).max()
     };
-    assert_eq!(handed(&cluster), Some(LAST), "nothing above the checkpoint is handed over before it is executed");
+    assert_eq!(
+        handed(&cluster),
+        Some(LAST),
+        "nothing above the checkpoint is handed over before it is executed"
+    );
     for _ in 0..8 {
         cluster.execute_next();
         cluster.deliver_all();
@@ -175,12 +179,8 @@ fn reply(cluster: &Cluster, said: SignedStatement) -> Message {
 fn d6_what_was_said_in_a_former_epoch_proves_nothing() {
     let mut cluster = later();
     cluster.queue.clear();
-    let statement = Statement::NewView {
-        view: View::new(7),
-        min: Seq::ZERO,
-        chosen: Vec::new(),
-        proposals: Vec::new(),
-    };
+    let statement =
+        Statement::NewView { view: View::new(7), min: Seq::ZERO, chosen: Vec::new(), proposals: Vec::new() };
     let bytes = statement.signed_bytes(cluster.members.ledger(), Epoch::ZERO);
     let signature = crate::testing::key(2).sign(&bytes);
     let old = SignedStatement { epoch: Epoch::ZERO, signer: id(2), statement, signature };
@@ -205,7 +205,10 @@ fn d6_a_statement_of_a_later_epoch_is_amnesia() {
     cluster.queue.clear();
     let later = SignedStatement {
         epoch: Epoch::new(1),
-        ..signed(2, Statement::Prepare { view: View::ZERO, seq: Seq::new(5), digest: quorate_types::Digest::ZERO })
+        ..signed(
+            2,
+            Statement::Prepare { view: View::ZERO, seq: Seq::new(5), digest: quorate_types::Digest::ZERO },
+        )
     };
     let Message::Notice(Notice::HelloReply(said)) = reply(&cluster, later) else { unreachable!("made so") };
     let replica = cluster.nodes[2].replica.as_mut().expect("it runs");

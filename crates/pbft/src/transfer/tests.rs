@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Cluster, id, transaction};
 use crate::{Input, Phase};
-use quorate_types::{Outlook, Fetch, Message, Notice, StatementKind};
+use quorate_types::{Fetch, Message, Notice, Outlook, StatementKind};
 
 /// Three members go on to block `blocks` without the fourth, which then hears of their checkpoints and gets no blocks.
 fn behind(blocks: u64) -> Cluster {
@@ -34,7 +34,13 @@ fn installed(cluster: &Cluster, seq: u64) -> Installed {
     let node = &cluster.nodes[0];
     let (header, hash, _) = &node.blocks[usize::try_from(seq).unwrap() - 1];
     let certificate = node.certificates[&Seq::new(seq)].clone();
-    Installed { seq: Seq::new(seq), header_hash: *hash, time: header.time, outlook: Outlook::default(), certificate }
+    Installed {
+        seq: Seq::new(seq),
+        header_hash: *hash,
+        time: header.time,
+        outlook: Outlook::default(),
+        certificate,
+    }
 }
 
 #[test]

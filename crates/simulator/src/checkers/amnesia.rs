@@ -16,8 +16,7 @@ impl Amnesia {
     /// An answer to the HELLO of an instance's start with this number reaches it.
     pub(crate) fn told(&mut self, (at, start): (ReplicaId, u64), status: &ReplicaStatus, reply: &HelloReply) {
         let signed = reply.view.iter().chain(&reply.vote).chain(&reply.commits);
-        let own =
-            signed.filter(|signed| signed.signer == status.me);
+        let own = signed.filter(|signed| signed.signer == status.me);
         let own = own.filter_map(|signed| Some((signed.epoch, signed.statement.view()?)));
         let at_start = (status.epoch, status.view);
         if let Some(view) = own.max().filter(|view| *view > at_start && status.phase == Phase::Starting) {
@@ -36,8 +35,9 @@ impl Amnesia {
         };
         let Some(signed) = own_statement(from, message).filter(vote) else { return Ok(()) };
         let said = &signed.statement;
-        let what =
-            format!("{from} was shown in start {shown} what it said in view {view} of epoch {epoch}, and says {said:?}");
+        let what = format!(
+            "{from} was shown in start {shown} what it said in view {view} of epoch {epoch}, and says {said:?}"
+        );
         Err(Violation { property: "S16 who forgot is silent", what })
     }
 }

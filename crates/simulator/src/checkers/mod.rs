@@ -28,8 +28,8 @@ use quorate_engine::Answer;
 use quorate_ledger::{ExecutedBlock, State};
 use quorate_pbft::{ReplicaStatus, Report};
 use quorate_types::{
-    BlockCertificate, Epoch, Header, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
-    SignedStatement, SignedTransaction, TransactionId,
+    BlockCertificate, Epoch, Header, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId,
+    Seq, SignedStatement, SignedTransaction, TransactionId,
 };
 use reference::Reference;
 use std::collections::{BTreeMap, BTreeSet};
