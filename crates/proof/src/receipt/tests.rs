@@ -50,7 +50,7 @@ fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
         transactions_root: transactions.root(),
         results_root: results.root(),
         state_root: Digest([3; 32]),
-        members_hash: trust.members_hash(),
+        members_hash: quorate_crypto::members_hash(trust.members()),
         transaction_count: 3,
     };
     Receipt {
@@ -61,6 +61,7 @@ fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
         certificate: certificate_of(trust, &header),
         header,
         links: Vec::new(),
+        handovers: Vec::new(),
     }
 }
 
