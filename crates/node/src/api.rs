@@ -22,7 +22,7 @@ use quorate_types::{
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -240,7 +240,7 @@ impl Service {
                 }
             })
             .collect();
-        let (state, why) = describe(published);
+        let (state, why) = describe(published, shared.may_vote);
         v1::Status {
             node: shared.member_name(shared.me).to_owned(),
             member: u32::from(shared.me.get()),
@@ -315,7 +315,12 @@ impl Service {
     }
 }
 
-fn describe(published: &Published) -> (&'static str, String) {
+/// Resolves once this run of the node is over.
+async fn ended(over: &mut watch::Receiver<bool>) {
+    let _ = over.wait_for(|over| *over).await;
+}
+
+fn describe(published: &Published, may_vote: bool) -> (&'static str, String) {
     let status = &published.status;
     match status.phase {
         Phase::Starting => {
@@ -325,6 +330,10 @@ fn describe(published: &Published) -> (&'static str, String) {
         Phase::ViewChange => ("view-change", format!("waits for the NEW-VIEW of view {}", status.view)),
         Phase::CatchingUp => {
             ("catching-up", format!("executes blocks from {} to {}", status.executed, status.base))
+        }
+        Phase::Learner if !may_vote => {
+            let why = "its store is not the one that the members name: quorate node recover --dir DIR";
+            ("learner", why.to_owned())
         }
         Phase::Learner => {
             let text = ErrorCode::Amnesia.text();
@@ -366,6 +375,7 @@ impl Ledger for Service {
         };
         service.shared.metrics.stream_opened();
         let client = self.shared.next_client();
+        let mut over = self.shared.over();
         tokio::spawn(async move {
             let mut in_flight = std::collections::BTreeMap::new();
             let mut open = true;
@@ -407,6 +417,7 @@ impl Ledger for Service {
                         }
                     }
                     () = outcomes.closed() => break,
+                    () = ended(&mut over) => break,
                 }
                 if junk >= MOST_JUNK {
                     let why = format!("{junk} transactions of this stream had signatures that do not verify");

@@ -78,7 +78,7 @@ impl Outward {
             }
             Action::CloseEpoch { last } => {
                 tracing::info!(event = "epoch_closed", %last, "block {last} was the last one of the epoch");
-                self.shared.close_epoch();
+                self.shared.end();
             }
             Action::ReadHandover { to, epoch } => {
                 // Full: the peer says again where it is.

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) trust: TrustRoot,
     pub(crate) genesis_text: String,
     pub(crate) me: ReplicaId,
+    /// Whether the members' agreement names the store of this node (L2).
+    pub(crate) may_vote: bool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) blocks: Closable<BlockStore<RealDisk>>,
     pub(crate) store: Closable<RedbStateStore>,
@@ -39,8 +41,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     published: Mutex<Published>,
     clients: AtomicU64,
-    /// Whether the epoch is over: the node is to start again, in the next one.
-    epoch_over: watch::Sender<bool>,
+    /// Whether this run is over: the process stops, or the node starts again in the next epoch.
+    over: watch::Sender<bool>,
     /// The latest reservation that became durable in this run (D7).
     reserved: Mutex<Option<Reservation>>,
 }
@@ -49,7 +51,7 @@ impl Shared {
     pub(crate) fn new(
         trust: TrustRoot,
         genesis_text: String,
-        me: ReplicaId,
+        (me, may_vote): (ReplicaId, bool),
         metrics: Arc<Metrics>,
         (blocks, store, state): (BlockStore<RealDisk>, RedbStateStore, SharedState),
         handovers: Handovers<RealDisk>,
@@ -59,6 +61,7 @@ impl Shared {
             trust,
             genesis_text,
             me,
+            may_vote,
             metrics,
             blocks: Closable::new(blocks),
             store: Closable::new(store),
@@ -68,7 +71,7 @@ impl Shared {
             started: Instant::now(),
             published: Mutex::new(published),
             clients: AtomicU64::new(1),
-            epoch_over: watch::Sender::new(false),
+            over: watch::Sender::new(false),
             reserved: Mutex::new(None),
         }
     }
@@ -85,14 +88,14 @@ impl Shared {
         *lock(&self.published) = published;
     }
 
-    /// The last block of the epoch is stable (G2).
-    pub(crate) fn close_epoch(&self) {
-        self.epoch_over.send_replace(true);
+    /// This run is to end.
+    pub(crate) fn end(&self) {
+        self.over.send_replace(true);
     }
 
-    /// Whether the epoch is over.
-    pub(crate) fn epoch_over(&self) -> watch::Receiver<bool> {
-        self.epoch_over.subscribe()
+    /// Whether this run is over.
+    pub(crate) fn over(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
     }
 
     /// A number for a client's stream, from 1 on, that no other has.

@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// What peers ask of a state and what is kept of one: more is dropped, and asked or fetched again.
 const SUPPLY_QUEUE: usize = 64;
@@ -278,13 +279,14 @@ pub async fn run_with(
         if let Some(ready) = ready.take() {
             ready(&node);
         }
-        let mut over = node.shared.epoch_over();
+        let mut over = node.shared.over();
         let stopped = tokio::select! {
             () = &mut stop => true,
             _ = over.wait_for(|over| *over) => false,
         };
         tracing::info!(event = if stopped { "stopping" } else { "epoch_over" }, "stopping");
-        // Open streams of clients would hold the server up; they reconnect here or elsewhere.
+        // Clients whose streams end ask here again or elsewhere. Who connects meanwhile waits for the next server, if there is one.
+        node.shared.end();
         server.abort();
         node.stop(if stopped { STOP } else { NEXT_EPOCH }).await;
         if stopped {
@@ -293,14 +295,21 @@ pub async fn run_with(
     }
 }
 
-/// Serves the client API until aborted.
-fn serve(listener: tokio::net::TcpListener, app: axum::Router) -> tokio::task::JoinHandle<()> {
+/// Serves the client API until aborted. Connections end once the node is over.
+fn serve(
+    listener: tokio::net::TcpListener,
+    app: axum::Router,
+    mut over: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
+        let done = async move {
+            let _ = over.wait_for(|over| *over).await;
+        };
         // Answers are small and awaited: without this each would wait for the other side's delayed acknowledgement.
         let listener = listener.tap_io(|tcp| {
             let _ = tcp.set_nodelay(true);
         });
-        if let Err(error) = axum::serve(listener, app).await {
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(done).await {
             tracing::error!(event = "api_ended", %error, "the client API ended: {error}");
         }
     })
@@ -375,7 +384,7 @@ async fn start(
     let app =
         http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared, network.clone());
     tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
-    let server = serve(listener, app);
+    let server = serve(listener, app, shared.over());
     Ok((RunningNode { api, peer, core, network, threads, shared }, server))
 }
 
@@ -491,7 +500,7 @@ fn spawn_threads(
     let shared = Arc::new(Shared::new(
         member.trust,
         member.genesis_text,
-        member.me,
+        (member.me, may_vote),
         metrics.clone(),
         (blocks, store, machine.shared_state()),
         handovers,

@@ -88,6 +88,7 @@ fn document(endpoint: &str, answer: &Result<v1::Status, String>) -> Value {
             "state": status.state,
             "why": status.why,
             "version": status.version,
+            "epoch": status.epoch,
             "view": status.view,
             "active": status.active,
             "primary": status.primary,

@@ -162,7 +162,7 @@ impl Checkers {
         if self.faulty.contains(&member) {
             return;
         }
-        let checked = self.agreement.installed(member, header);
+        let checked = self.agreement.installed(member, header, self.too_many_faults);
         self.note_agreement(checked);
         if state.root() != header.state_root || state.height() != header.height {
             let what = format!("{member} has another state after {} than its header says", header.height);
