@@ -1,9 +1,10 @@
 //! Changes of the members, by commands, under load: no client notices more than a pause.
 
+use crate::commands::check;
 use crate::harness::{Place, until};
 use crate::load::Load;
 use quorate_proof::{Receipt, TrustRoot, genesis_file};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The operator's key, as a user names it.
 const OPERATOR: [&str; 2] = ["--key", "keys/operator.pem"];
@@ -151,4 +152,42 @@ fn a_change_that_the_members_cannot_bear_is_refused_with_the_reason() {
     let unknown = refused(&[&["member", "approve", &"0".repeat(64)], &OPERATOR[..]].concat());
     assert_eq!(unknown["code"], "Q0701", "{unknown}");
     assert_eq!(epoch(&net), 0);
+}
+
+#[test]
+fn a_member_leaves_once_most_operators_agree() {
+    let place = Place::new(52);
+    let net = place.testnet(&["-n", "5", "--operators", "3"]);
+    let by = |operator: &str, arguments: &[&str]| {
+        change(&net, &[arguments, &["--key", &format!("keys/{operator}.pem")]].concat())
+    };
+    let idea = by("operator", &["member", "remove", "node3"]);
+    check(&place, &idea);
+    let withdrawn = idea["proposal"].as_str().unwrap();
+    let listed = net.json(&["member", "list"]);
+    assert_eq!((&listed["approvals_needed"], &listed["proposals"][0]["approvals"]), (&json!(2), &json!(1)));
+    check(&place, &by("operator", &["member", "withdraw", withdrawn]));
+    assert_eq!(net.json(&["member", "list"])["proposals"], json!([]));
+    let load = Load::start(&net, 4);
+    let proposed = by("operator2", &["member", "remove", "node1"]);
+    assert!(proposed["effective_from"].is_null(), "one of two: {proposed}");
+    assert_eq!(proposed["arithmetic"], "4 members -> tolerates f=1 faulty; commits need 3 signatures");
+    load.progress(50);
+    assert_eq!(epoch(&net), 0);
+    let approved = by("operator3", &["member", "approve", proposed["proposal"].as_str().unwrap()]);
+    check(&place, &approved);
+    assert!(approved["effective_from"].is_number(), "{approved}");
+    until("the next epoch", || epoch(&net) == 1);
+    load.progress(100);
+    let members = net.json(&["member", "list"])["members"].as_array().cloned().unwrap();
+    let names: Vec<&str> = members.iter().filter_map(|member| member["name"].as_str()).collect();
+    assert_eq!(names, ["node0", "node2", "node3", "node4"]);
+    // The one that left says so and is not needed; any one of the others may now be missing.
+    until("who left has stopped", || {
+        let log = std::fs::read_to_string(net.dir().join("node1/node.log")).unwrap_or_default();
+        log.contains("belongs to no member")
+    });
+    net.succeed(&["testnet", "kill", "4"]);
+    load.progress(50);
+    load.stop();
 }

@@ -246,3 +246,6 @@ impl TrustRoot {
         Ok((signers, members.quorums().strong()))
     }
 }
+
+#[cfg(test)]
+mod tests;
