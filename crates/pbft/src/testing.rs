@@ -135,6 +135,9 @@ pub(crate) struct Node {
     reserved: Option<Reservation>,
 }
 
+/// A batch that was handed over to a member's execution.
+type Handed = (u16, Seq, Option<Arc<quorate_crypto::HashedBatch>>);
+
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) queue: VecDeque<(ReplicaId, ReplicaId, Message)>,
@@ -146,7 +149,7 @@ pub(crate) struct Cluster {
     /// The block that changes the members, and the last one of the epoch (G1).
     pub(crate) change: Option<(Seq, Seq)>,
     /// Batches that wait for [`Cluster::execute_next`], if execution is not immediate.
-    pub(crate) held: Option<VecDeque<(u16, Seq, Option<Arc<quorate_crypto::HashedBatch>>)>>,
+    pub(crate) held: Option<VecDeque<Handed>>,
     cache: Cache,
 }
 

@@ -54,11 +54,11 @@ fn d4_a_damaged_handover_is_refused_by_name() {
     let name = name_of(Epoch::ZERO);
     let whole = disk.read(&name).unwrap();
     let mut raw = disk.clone();
-    for at in 0..whole.len() {
-        raw.write_at(&name, at as u64, &[whole[at] ^ 1]).unwrap();
+    for (at, byte) in (0..).zip(&whole) {
+        raw.write_at(&name, at, &[byte ^ 1]).unwrap();
         let error = handovers.get(Epoch::ZERO).expect_err("a flipped bit");
         assert!(error.to_string().contains(&name), "{error}");
-        raw.write_at(&name, at as u64, &[whole[at]]).unwrap();
+        raw.write_at(&name, at, &[*byte]).unwrap();
     }
     // That of another epoch under this name.
     raw.rename(&name, &name_of(Epoch::new(1))).unwrap();
