@@ -4,7 +4,7 @@ use crate::harness::Place;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-fn check(place: &Place, document: &Value) {
+pub(crate) fn check(place: &Place, document: &Value) {
     let name = document["schema"].as_str().unwrap();
     let schema: Value = serde_json::from_str(&place.succeed(&["schema", name])).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -76,6 +76,7 @@ fn every_command_runs_against_a_live_testnet() {
         ("genesis hash", "genesis.toml"),
         ("genesis check", "genesis.toml"),
         ("node status", "--dir node0"),
+        ("member list", ""),
         ("status", ""),
         ("health", "--deep"),
         ("why", ""),
@@ -104,7 +105,10 @@ fn every_command_runs_against_a_live_testnet() {
     }
     // Members that are set up and run by hand have a test of their own: by_hand.rs.
     // Recordings too: recording.rs.
-    run.extend(["node init".to_owned(), "node run".to_owned(), "debug replay".to_owned()]);
+    run.extend(["node init", "node run", "debug replay"].map(str::to_owned));
+    // And changes of the members: members.rs.
+    let changes = ["member rotate", "member remove", "member approve", "member withdraw", "node recover"];
+    run.extend(changes.map(str::to_owned));
     assert_eq!(run, commands(&place), "every command is run, and no other");
 }
 
@@ -141,6 +145,7 @@ fn documents_match_their_schemas() {
         vec!["genesis", "hash"],
         vec!["genesis", "check", "genesis.toml"],
         vec!["key", "show", "keys/client.pem"],
+        vec!["member", "list"],
         vec!["testnet", "status"],
         vec!["testnet", "chaos", "--for", "1s", "--load", "20"],
         vec!["status"],

@@ -12,6 +12,7 @@ mod judge;
 mod ledgers;
 mod lifecycle;
 mod load;
+mod members;
 mod rates;
 mod recording;
 mod scrape;

@@ -4,8 +4,9 @@ use crate::v1;
 use quorate_crypto::MerklePath;
 use quorate_proof::Receipt;
 use quorate_types::{
-    BlockCertificate, CertificateKind, Digest, Epoch, Header, LedgerId, LedgerTime, Number, PublicKey,
-    ReplicaId, Seq, SessionId, Signature, SignedTransaction, Transaction, TransactionResult, limits,
+    BlockCertificate, CertificateKind, Digest, Epoch, Handover, Header, LedgerId, LedgerTime, MemberSet,
+    Number, PublicKey, ReplicaId, Seq, SessionId, Signature, SignedTransaction, Transaction,
+    TransactionResult, limits,
 };
 
 /// A field of a message is missing or malformed.
@@ -139,6 +140,27 @@ pub fn certificate_from(wire: &v1::Certificate) -> Result<BlockCertificate, Malf
     })
 }
 
+/// The end of an epoch as the wire carries it.
+pub fn handover_to(handover: &Handover) -> v1::Handover {
+    v1::Handover {
+        header: Some(header_to(&handover.header)),
+        certificate: Some(certificate_to(&handover.certificate)),
+        next_members: handover.next.to_bytes(),
+    }
+}
+
+/// The end of an epoch from the wire. Whether it holds is not said by this.
+///
+/// # Errors
+/// If a field is missing, has the wrong length or cannot be read.
+pub fn handover_from(wire: &v1::Handover) -> Result<Handover, Malformed> {
+    Ok(Handover {
+        header: header_from(wire.header.as_ref().ok_or(Malformed("header"))?)?,
+        certificate: certificate_from(wire.certificate.as_ref().ok_or(Malformed("certificate"))?)?,
+        next: MemberSet::from_bytes(&wire.next_members).map_err(|_| Malformed("next_members"))?,
+    })
+}
+
 fn path_to(path: &MerklePath) -> v1::Path {
     v1::Path {
         index: path.index,
@@ -191,6 +213,8 @@ pub fn receipt_from(wire: v1::Receipt) -> Result<Receipt, Malformed> {
         result_path,
         header: header_from(wire.header.as_ref().ok_or(Malformed("header"))?)?,
         links: wire.links.iter().map(header_from).collect::<Result<_, _>>()?,
+        // Whoever keeps the receipt adds them: a client asks for them once, not with each receipt.
+        handovers: Vec::new(),
         certificate: certificate_from(wire.certificate.as_ref().ok_or(Malformed("certificate"))?)?,
     })
 }

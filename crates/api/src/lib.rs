@@ -9,8 +9,8 @@ pub mod v1 {
 }
 
 pub use convert::{
-    Malformed, certificate_from, certificate_to, header_from, header_to, receipt_from, receipt_to,
-    transaction_from, transaction_to,
+    Malformed, certificate_from, certificate_to, handover_from, handover_to, header_from, header_to,
+    receipt_from, receipt_to, transaction_from, transaction_to,
 };
 
 /// The largest message either side accepts: the transactions and outputs of one block, with room for framing.

@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// What the members agree on before block 1
     #[command(subcommand)]
     Genesis(Genesis),
+    /// Who the members are, and changes of them
+    #[command(subcommand, alias = "members")]
+    Member(Member),
     /// One replica
     #[command(subcommand, alias = "nodes")]
     Node(Node),
@@ -448,6 +451,38 @@ pub(crate) struct NodeFile {
 }
 
 #[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Member {
+    /// The members of the epoch, what they tolerate, and the changes that are proposed
+    List,
+    /// Give the member of a node's directory new keys; run this where the node is, as an operator
+    #[command(
+        after_help = "The node takes the new keys into use by itself when the next epoch begins, and erases those before."
+    )]
+    Rotate {
+        #[command(flatten)]
+        file: NodeFile,
+    },
+    /// Propose that a member leaves
+    Remove {
+        /// The member's name
+        name: String,
+        /// How many of the members may be faulty afterwards; as many as now if not given
+        #[arg(long)]
+        faults: Option<u16>,
+    },
+    /// Approve a change that another operator has proposed
+    Approve {
+        /// The id of the proposal
+        id: String,
+    },
+    /// Take back a change that you have proposed
+    Withdraw {
+        /// The id of the proposal
+        id: String,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Node {
     /// Make the data directory of a new member
     Init(NodeFile),
@@ -464,6 +499,14 @@ pub(crate) enum Node {
         /// Die when the process with this pid does
         #[arg(long, hide = true)]
         with_parent: Option<u32>,
+    },
+    /// Bring a member back whose disk was lost: makes a new store, or, once the node runs with it, has the members name it
+    #[command(
+        after_help = "Run it twice:\n  1. where the disk was lost, with the node stopped: makes an empty store that never votes by itself\n  2. once the node runs and follows, with a client's or operator's key: asks the members to name the store"
+    )]
+    Recover {
+        #[command(flatten)]
+        file: NodeFile,
     },
     /// Where one node stands
     Status {

@@ -77,6 +77,8 @@ async fn ask(context: &Context, command: Command) -> Outcome<u8> {
         Command::Status => commands::status::run(context).await,
         Command::Health { deep } => commands::health::run(context, deep).await,
         Command::Why => commands::why::run(context).await,
+        Command::Member(command) => commands::member::run(context, command).await.map(|()| 0),
+        Command::Node(Node::Recover { file }) => commands::node::recover(context, &file).await.map(|()| 0),
         Command::Node(Node::Status { file }) => commands::node::status(context, &file).await.map(|()| 0),
         _ => unreachable!("every other command was handled before"),
     }

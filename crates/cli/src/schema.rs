@@ -43,6 +43,15 @@ const GENESIS: Fields = &[
     ("clients", "integer"),
     ("registry", "string"),
 ];
+const CHANGE: Fields = &[
+    ("proposal", "hash"),
+    ("height", "integer"),
+    ("change", "string"),
+    ("arithmetic", "string"),
+    ("approvals", "any"),
+    ("approvals_needed", "integer"),
+    ("effective_from", "any"),
+];
 const LOCAL: Fields = &[("height", "integer"), ("consistency", "string")];
 
 /// Every document: its name, a shared part, and its own fields.
@@ -86,7 +95,29 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ),
     ("kv.list", LOCAL, &[("entries", "objects")]),
     ("kv.put", WRITTEN, &[]),
+    ("member.approve", CHANGE, &[]),
+    (
+        "member.list",
+        &[
+            ("epoch", "integer"),
+            ("height", "integer"),
+            ("faults", "integer"),
+            ("arithmetic", "string"),
+            ("approvals_needed", "integer"),
+            ("members", "objects"),
+            ("epoch_ends_after", "any"),
+            ("proposals", "objects"),
+        ],
+        &[],
+    ),
+    ("member.propose", CHANGE, &[]),
+    ("member.withdraw", &[("proposal", "hash"), ("height", "integer")], &[]),
     ("node.init", &[("dir", "string"), ("store", "string")], &[]),
+    (
+        "node.recover",
+        &[("step", "string"), ("store", "string")],
+        &[("dir?", "string"), ("height?", "integer"), ("effective_from?", "integer"), ("epoch?", "integer")],
+    ),
     (
         "receipt.show",
         WRITTEN,

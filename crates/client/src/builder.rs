@@ -129,6 +129,11 @@ impl Builder {
             return Err(ClientError::NoEndpoint);
         }
         let greeting = greet(&gateways, &trust).await?;
+        let certificates = Certificates::new(trust.clone());
+        for gateway in &gateways {
+            // Those that cannot prove it change nothing.
+            certificates.learn(&mut gateway.api(), greeting.epoch).await;
+        }
         let session = match (&self.sessions, &self.key) {
             (Some(directory), Some(key)) => {
                 Session::in_directory(directory, trust.ledger(), key.public_key())?
@@ -138,7 +143,7 @@ impl Builder {
         Ok(Client::new(
             gateways,
             greeting.preferred,
-            Arc::new(Certificates::new(trust)),
+            Arc::new(certificates),
             (self.key, session),
             crate::client::Times {
                 timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
@@ -181,6 +186,8 @@ impl Builder {
 
 struct Greeting {
     preferred: usize,
+    /// The highest that any gateway says it is in.
+    epoch: u64,
     clock_ahead_ms: i64,
 }
 
@@ -225,6 +232,7 @@ async fn greet(gateways: &[Gateway], trust: &TrustRoot) -> Result<Greeting, Clie
     let preferred = preferred.or(ready).map_or(*first, |(index, _)| *index);
     Ok(Greeting {
         preferred,
+        epoch: right_ones.iter().map(|(_, status)| status.epoch).max().unwrap_or(0),
         clock_ahead_ms: clock_ahead(right_ones.iter().map(|(_, status)| status.wall_ms))?,
     })
 }

@@ -1,7 +1,7 @@
 //! The client: signs, submits, waits.
 
 use crate::builder::Builder;
-use crate::certificates::Certificates;
+use crate::certificates::{Certificates, epoch_of};
 use crate::error::ClientError;
 use crate::gateway::Gateway;
 use crate::kv::{Kv, Topic};
@@ -85,8 +85,8 @@ impl Client {
         Self { key: Some(key), session: Arc::new(session), ..self.clone() }
     }
 
-    /// What answers are checked against.
-    pub fn trust(&self) -> &TrustRoot {
+    /// What answers are checked against: the genesis, and the members of later epochs as far as they were needed yet.
+    pub fn trust(&self) -> Arc<TrustRoot> {
         self.certificates.trust()
     }
 
@@ -243,23 +243,27 @@ impl Client {
             let answer = tokio::time::timeout(patience, gateway.api().get_outcome(request)).await;
             let (endpoint, bad) = (gateway.url.clone(), |why: String| ClientError::Unreachable(why));
             match answer {
-                Ok(Ok(answer)) => match answer.into_inner().result {
-                    Some(v1::outcome::Result::Receipt(receipt)) => match self.judge_alone(id, receipt) {
-                        Ok(outcome) => {
-                            if let Some(pending) = self.session.pending() {
-                                pending.forget(&id);
+                Ok(Ok(answer)) => {
+                    let answer = answer.into_inner();
+                    self.certificates.learn(&mut gateway.api(), epoch_of(&answer)).await;
+                    match answer.result {
+                        Some(v1::outcome::Result::Receipt(receipt)) => match self.judge_alone(id, receipt) {
+                            Ok(outcome) => {
+                                if let Some(pending) = self.session.pending() {
+                                    pending.forget(&id);
+                                }
+                                return Ok(outcome);
                             }
-                            return Ok(outcome);
+                            Err(why) => last = ClientError::BadAnswer { endpoint, why },
+                        },
+                        Some(v1::outcome::Result::Unknown(found)) => {
+                            unknown = Some(Outcome::Unknown { id, why: found.why });
+                            // The wait was for all gateways together.
+                            break;
                         }
-                        Err(why) => last = ClientError::BadAnswer { endpoint, why },
-                    },
-                    Some(v1::outcome::Result::Unknown(found)) => {
-                        unknown = Some(Outcome::Unknown { id, why: found.why });
-                        // The wait was for all gateways together.
-                        break;
+                        _ => last = ClientError::BadAnswer { endpoint, why: "no outcome in it".to_owned() },
                     }
-                    _ => last = ClientError::BadAnswer { endpoint, why: "no outcome in it".to_owned() },
-                },
+                }
                 Ok(Err(status)) => last = bad(format!("{endpoint}: {}", status.message())),
                 Err(_) => last = bad(format!("{endpoint}: no answer")),
             }
@@ -274,7 +278,7 @@ impl Client {
 
     /// The reason for which these bytes can never be executed on this ledger, whatever a node says; `None` if there is none.
     pub fn static_fault(&self, transaction: &SignedTransaction) -> Option<quorate_types::ErrorCode> {
-        recomputed(self.trust(), transaction)
+        recomputed(&self.trust(), transaction)
     }
 
     /// Gateways, the one that connected best first.

@@ -1,8 +1,10 @@
 //! One node as a gateway: its channel, and the task that keeps a submit stream open while something is to be sent.
 
+use crate::certificates::{Certificates, epoch_of};
 use crate::error::ClientError;
 use quorate_api::v1::ledger_client::LedgerClient;
 use quorate_api::{MAX_MESSAGE_BYTES, v1};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -61,9 +63,10 @@ impl Gateway {
         index: usize,
         mut requests: mpsc::Receiver<v1::Transaction>,
         said: mpsc::Sender<(usize, Said)>,
+        certificates: Arc<Certificates>,
     ) {
         while let Some(first) = requests.recv().await {
-            let why = match self.stream(index, first, &mut requests, &said).await {
+            let why = match self.stream(index, first, &mut requests, &said, &certificates).await {
                 Ok(()) => return,
                 Err(status) => status.message().to_owned(),
             };
@@ -82,6 +85,7 @@ impl Gateway {
         first: v1::Transaction,
         requests: &mut mpsc::Receiver<v1::Transaction>,
         said: &mpsc::Sender<(usize, Said)>,
+        certificates: &Certificates,
     ) -> Result<(), tonic::Status> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let request = |tx| v1::SubmitRequest { tx: Some(tx) };
@@ -100,6 +104,7 @@ impl Gateway {
                 },
                 outcome = outcomes.message() => match outcome? {
                     Some(outcome) => {
+                        certificates.learn(&mut self.api(), epoch_of(&outcome)).await;
                         if said.send((index, Said::Outcome(Box::new(outcome)))).await.is_err() {
                             return Ok(());
                         }

@@ -62,6 +62,32 @@ impl Client {
         self.ask_all(async |mut api| api.get_waits(v1::GetWaitsRequest {}).await).await
     }
 
+    /// Who the members are, by the account of the gateway that is furthest: to be checked by what comes of it, not to be trusted.
+    ///
+    /// # Errors
+    /// If no gateway answers.
+    pub async fn members(&self) -> Result<v1::Members, ClientError> {
+        let asked = self.ask_all(async |mut api| api.get_members(v1::GetMembersRequest {}).await).await;
+        let mut why = String::new();
+        let mut best: Option<v1::Members> = None;
+        for (url, answer) in asked {
+            match answer {
+                Ok(found) => {
+                    if best.as_ref().is_none_or(|best| best.height < found.height) {
+                        best = Some(found);
+                    }
+                }
+                Err(error) => why = format!("{url}: {error}"),
+            }
+        }
+        best.ok_or(ClientError::Unreachable(why))
+    }
+
+    /// The READYs of every gateway that says one.
+    pub async fn readies(&self) -> Vec<(String, Result<v1::Ready, String>)> {
+        self.ask_all(async |mut api| api.get_ready(v1::GetReadyRequest {}).await).await
+    }
+
     /// The hash of each gateway's own header of one block, as that gateway gives it: to be compared, not to be trusted.
     pub async fn hashes_at(&self, height: u64) -> Vec<(String, Result<Digest, String>)> {
         let asked = self.ask_all(async |mut api| api.get_block(v1::GetBlockRequest { height }).await).await;
@@ -101,10 +127,15 @@ impl Client {
             let endpoint = gateway.url.clone();
             let request = v1::GetBlockRequest { height };
             match tokio::time::timeout(PATIENCE, gateway.api().get_block(request)).await {
-                Ok(Ok(answer)) => match self.check_block(answer.into_inner(), height) {
-                    Ok(block) => return Ok(block),
-                    Err(why) => last = ClientError::BadAnswer { endpoint, why },
-                },
+                Ok(Ok(answer)) => {
+                    let wire = answer.into_inner();
+                    let epoch = wire.header.as_ref().map_or(0, |header| header.epoch);
+                    self.certificates.learn(&mut gateway.api(), epoch).await;
+                    match self.check_block(wire, height) {
+                        Ok(block) => return Ok(block),
+                        Err(why) => last = ClientError::BadAnswer { endpoint, why },
+                    }
+                }
                 Ok(Err(status)) if status.code() == tonic::Code::NotFound => {
                     last = ClientError::NotFound(format!("{endpoint}: {}", status.message()));
                 }

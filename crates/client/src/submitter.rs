@@ -91,7 +91,7 @@ impl Submitter {
             .enumerate()
             .map(|(index, gateway)| {
                 let (requests, waiting) = mpsc::channel(QUEUE);
-                tokio::spawn(gateway.clone().carry(index, waiting, said.clone()));
+                tokio::spawn(gateway.clone().carry(index, waiting, said.clone(), certificates.clone()));
                 let now = Instant::now();
                 Place {
                     gateway: gateway.clone(),
@@ -242,7 +242,7 @@ impl Submitter {
         let Ok(code) = refused.code.parse::<ErrorCode>() else { return self.lied(index) };
         let Some(list) = self.pending.get_mut(&id) else { return };
         let Some(first) = list.first() else { return };
-        if recomputed(self.certificates.trust(), &first.transaction) == Some(code) {
+        if recomputed(&self.certificates.trust(), &first.transaction) == Some(code) {
             return self.finish(id, &Outcome::Rejected { id, code });
         }
         let pause = Duration::from_millis(u64::from(refused.retry_after_ms.max(20)));
@@ -385,8 +385,8 @@ pub(crate) fn judge(
     receipt: v1::Receipt,
     of_another: bool,
 ) -> Result<Outcome, String> {
-    let receipt: Receipt = receipt_from(receipt).map_err(|error| error.to_string())?;
-    let verified = certificates.verify(&receipt).map_err(|error| error.to_string())?;
+    let mut receipt: Receipt = receipt_from(receipt).map_err(|error| error.to_string())?;
+    let verified = certificates.verify(&mut receipt).map_err(|error| error.to_string())?;
     let of_this = verified.id == id;
     if of_another {
         let (ours, theirs) = (&sent.transaction, &receipt.transaction.transaction);

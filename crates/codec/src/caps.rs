@@ -101,7 +101,7 @@ impl Caps {
 
     fn view_change(&self, view_change: &ViewChange) -> bool {
         let proof = match &view_change.base_proof {
-            BaseProof::Genesis => true,
+            BaseProof::Genesis | BaseProof::Opening(_) => true,
             BaseProof::Checkpoint(certificate) => self.block_certificate(certificate),
         };
         proof

@@ -9,9 +9,9 @@ use crate::verify::{Attested, Claim, Malformed, Rule};
 use quorate_types::mutants::mutant;
 use quorate_types::{
     BaseProof, Batch, BlockCertificate, CertificateKind, CertifiedBlock, CommitCertificate, Digest, Epoch,
-    Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate, Proposal, Record,
-    ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, StateLeaves, StateParts,
-    Statement, StatementKind, TransactionId, ViewChange, limits,
+    Governance, Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate,
+    Proposal, Record, ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, StateLeaves,
+    StateParts, Statement, StatementKind, Transaction, TransactionId, ViewChange, governance, limits,
 };
 use std::sync::Arc;
 
@@ -238,7 +238,24 @@ impl Claims<'_> {
             signature: signed.signature,
             rule: Rule::Zip215,
         });
+        self.proofs_of_governance(transaction);
         Ok(())
+    }
+
+    /// G5: whoever is to join has signed that with its keys. A payload that does not read back fails when it is executed.
+    fn proofs_of_governance(&mut self, transaction: &Transaction) {
+        if transaction.app != governance::APP {
+            return;
+        }
+        let asked = Governance::from_payload(&transaction.payload);
+        let proofs = asked.iter().flat_map(|asked| asked.proofs(&transaction.ledger));
+        self.out.extend(proofs.map(|(key, message, signature)| Claim {
+            key,
+            message,
+            signature,
+            // No key of small order passes it: under such a one a signature proves nothing.
+            rule: Rule::Strict,
+        }));
     }
 
     fn batch(&mut self, batch: Arc<Batch>) -> Result<Arc<HashedBatch>, Malformed> {
@@ -311,8 +328,9 @@ impl Claims<'_> {
 
     fn base_proof(&mut self, proof: &BaseProof) -> Result<(), Malformed> {
         match proof {
-            BaseProof::Genesis => Ok(()),
             BaseProof::Checkpoint(certificate) => self.checkpoint(certificate),
+            opening if *opening == self.members.opening() => Ok(()),
+            BaseProof::Genesis | BaseProof::Opening(_) => Err(Malformed::OtherEpoch),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::recent::Outcome;
 use crate::transfer::{Fetched, TransferRecord};
 use quorate_crypto::HashedBatch;
 use quorate_pbft::{Effect, Report};
-use quorate_types::{BlockCertificate, ErrorCode, Fetch, Message, ReplicaId, Seq};
+use quorate_types::{BlockCertificate, Epoch, ErrorCode, Fetch, Message, ReplicaId, Seq};
 use std::sync::Arc;
 
 /// Which stream of a link a message takes: a large proposal must not hold up votes.
@@ -65,6 +65,16 @@ pub enum Action {
     Install(Box<Fetched>),
     /// Keep this of a transfer, as far as that is possible: it saves fetching it again after a restart.
     KeepTransfer(TransferRecord),
+    /// The last block of the epoch is stable (G2): stop this host, and start the one of the next epoch from what is stored.
+    CloseEpoch {
+        last: Seq,
+    },
+    /// Read the certificate of the last checkpoint of an epoch for a peer that is still in it. Answered by
+    /// [`crate::Event::HandoverRead`], if there is one.
+    ReadHandover {
+        to: ReplicaId,
+        epoch: Epoch,
+    },
     /// Tell who waits under this token.
     Answer {
         token: u64,
@@ -103,6 +113,8 @@ pub fn dispatch(effect: Effect) -> Action {
         Effect::SupplyBlocks { to, from } => Action::ReadBlocks { to, from },
         Effect::InstallState { seq } => Action::PrepareInstall { seq },
         Effect::SupplyState { to, fetch } => Action::ReadState { to, fetch },
+        Effect::CloseEpoch { last } => Action::CloseEpoch { last },
+        Effect::SupplyHandover { to, epoch } => Action::ReadHandover { to, epoch },
         Effect::Report(report) => Action::Report(report),
     }
 }

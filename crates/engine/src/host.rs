@@ -78,6 +78,11 @@ pub enum Event {
         to: ReplicaId,
         message: Message,
     },
+    /// The certificate of the last checkpoint of an epoch that a peer is still in.
+    HandoverRead {
+        to: ReplicaId,
+        certificate: BlockCertificate,
+    },
     /// The moment named by [`Host::next_deadline`] has come.
     Deadline,
 }
@@ -175,6 +180,9 @@ impl<S: Signer> Host<S> {
             }
             Event::BlocksGone { to, first } => send(to, Message::Notice(Notice::Pruned { first }), &mut turn),
             Event::StateRead { to, message } => send(to, message, &mut turn),
+            Event::HandoverRead { to, certificate } => {
+                send(to, Message::BlockCertificate(certificate), &mut turn);
+            }
             Event::Deadline => self.input(now, Input::Deadline, &mut turn),
         }
         self.watch_primary(now, &mut turn);
@@ -375,7 +383,7 @@ impl<S: Signer> Host<S> {
             header_hash: block.header_hash,
             time: block.header.time,
             consumed: block.consumed.clone(),
-            obligation: block.obligation,
+            outlook: block.outlook,
         };
         self.recent.add(block.sealed.clone());
         self.input(now, Input::Executed(execution), turn);

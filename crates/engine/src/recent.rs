@@ -125,6 +125,7 @@ pub fn receipt(outcome: &Outcome) -> quorate_proof::Receipt {
         result_path: block.result_path(index).expect("in the block"),
         header: block.header.clone(),
         links: outcome.links.clone(),
+        handovers: Vec::new(),
         certificate: outcome.certificate.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::tree::Changes;
 use quorate_crypto::{HashedBatch, MerklePath, MerkleTree};
 use quorate_types::{
-    Block, Digest, Header, LedgerTime, Number, PublicKey, SessionId, SignedTransaction, TransactionId,
+    Block, Digest, Header, Number, Outlook, PublicKey, SessionId, SignedTransaction, TransactionId,
     TransactionResult,
 };
 use std::ops::Deref;
@@ -20,8 +20,8 @@ pub struct SealedBlock {
     pub results: Vec<TransactionResult>,
     /// The numbers that this block consumed (C1), in order.
     pub consumed: Vec<(PublicKey, SessionId, Number)>,
-    /// The earliest ledger time at which the state after the block needs another one (K6).
-    pub obligation: Option<LedgerTime>,
+    /// What the state after the block asks of the blocks to come.
+    pub outlook: Outlook,
     /// Over the transactions and over the results.
     pub(crate) trees: (MerkleTree, MerkleTree),
 }

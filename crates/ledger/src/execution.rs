@@ -1,14 +1,15 @@
 //! The execution of one block: C1 for each transaction, then the application.
 
 use crate::application::{Application, Execution, TransactionContext};
+use crate::governance::Petition;
 use crate::namespace::{BlockState, Namespace};
 use crate::registry::is_registered;
 use crate::rules::Rules;
 use crate::sessions::{Sessions, check_validity};
 use crate::tree::{Changes, Leaves};
 use quorate_types::{
-    FailReason, LedgerTime, Number, PublicKey, Seq, SessionId, SignedTransaction, TransactionId,
-    TransactionResult, VoidReason, limits,
+    Epoch, FailReason, LedgerTime, Number, PublicKey, Seq, SessionId, SignedTransaction, Transaction,
+    TransactionId, TransactionResult, VoidReason, governance, limits,
 };
 
 /// What the execution of a block led to.
@@ -25,6 +26,7 @@ pub(crate) struct Outcome {
 pub(crate) struct BlockExecution<'a> {
     rules: &'a Rules,
     application: &'a dyn Application,
+    epoch: Epoch,
     height: Seq,
     time: LedgerTime,
     state: BlockState<'a>,
@@ -40,14 +42,14 @@ impl<'a> BlockExecution<'a> {
         rules: &'a Rules,
         application: &'a dyn Application,
         leaves: &'a Leaves,
-        height: Seq,
-        time: LedgerTime,
+        (epoch, height, time): (Epoch, Seq, LedgerTime),
     ) -> Self {
         let mut sessions = Sessions::default();
         sessions.evict_idle(leaves, time, &rules.parameters);
         Self {
             rules,
             application,
+            epoch,
             height,
             time,
             state: BlockState::new(leaves),
@@ -87,6 +89,9 @@ impl<'a> BlockExecution<'a> {
 
     fn run(&mut self, id: TransactionId, signed: &SignedTransaction) -> TransactionResult {
         let transaction = &signed.transaction;
+        if transaction.app == governance::APP {
+            return self.petition(id, transaction);
+        }
         if transaction.app != self.application.name() {
             return TransactionResult::Failed {
                 reason: FailReason::Malformed,
@@ -122,6 +127,24 @@ impl<'a> BlockExecution<'a> {
                     output.clear();
                 }
                 self.output_left = self.output_left.saturating_sub(output.len());
+                TransactionResult::Failed { reason, operation, output }
+            }
+        }
+    }
+
+    /// The ledger's own application (G).
+    fn petition(&mut self, id: TransactionId, transaction: &Transaction) -> TransactionResult {
+        let petition = Petition {
+            rules: self.rules,
+            epoch: self.epoch,
+            height: self.height,
+            time: self.time,
+            sender: transaction.sender,
+            id,
+        };
+        match petition.execute(&transaction.payload, &mut self.state) {
+            Execution::Committed { output } => TransactionResult::Committed { output },
+            Execution::Failed { reason, operation, output } => {
                 TransactionResult::Failed { reason, operation, output }
             }
         }

@@ -10,6 +10,7 @@ pub mod application;
 pub mod block;
 mod commit;
 mod execution;
+mod governance;
 pub mod kv;
 pub mod machine;
 pub mod namespace;

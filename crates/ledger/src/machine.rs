@@ -5,15 +5,18 @@ use crate::application::Application;
 use crate::block::{ExecutedBlock, SealedBlock, transaction_leaf};
 use crate::commit::Uncommitted;
 use crate::execution::{BlockExecution, Outcome};
+use crate::governance::Epochs;
 use crate::namespace::{BlockState, Namespace};
 use crate::registry::genesis_leaves;
 use crate::rules::Rules;
 use crate::state::{SharedState, State};
 use crate::store::{StateChanges, StateStore, StoredState};
-use crate::tree::{Leaves, Tree};
+use crate::tree::{Changes, Tree};
 use quorate_crypto::{HashedBatch, MerkleTree, header_hash, null_batch_digest};
 use quorate_types::genesis::GenesisError;
-use quorate_types::{Digest, Genesis, Header, LedgerTime, QuorumError, Seq};
+use quorate_types::{
+    Digest, Epoch, Genesis, Header, LedgerTime, Members, Outlook, QuorumError, Seq, StateKey,
+};
 use std::sync::{Arc, RwLockReadGuard};
 
 /// Why a ledger cannot be started.
@@ -39,7 +42,9 @@ pub struct Machine {
     rules: Arc<Rules>,
     application: Arc<dyn Application>,
     state: SharedState,
-    obligation: Option<LedgerTime>,
+    /// Who owns the next block, and until when.
+    epochs: Epochs,
+    outlook: Outlook,
     uncommitted: Uncommitted,
 }
 
@@ -106,7 +111,8 @@ impl Machine {
     /// If state and header do not belong together, or belong to another ledger. The machine is then as it was.
     pub fn install(&mut self, stored: StoredState, header: &Header) -> Result<(), LedgerError> {
         let state = stored_state(&self.rules, stored, header)?;
-        self.obligation = obligation(&*self.application, state.leaves());
+        self.epochs = Epochs::after(&self.rules, state.leaves(), state.height());
+        self.outlook = outlook(&*self.application, &self.epochs, &state);
         self.uncommitted = Uncommitted::default();
         *self.state.write() = state;
         Ok(())
@@ -118,8 +124,9 @@ impl Machine {
         state: State,
         uncommitted: Uncommitted,
     ) -> Self {
-        let obligation = obligation(&*application, state.leaves());
-        Self { rules, application, state: SharedState::new(state), obligation, uncommitted }
+        let epochs = Epochs::after(&rules, state.leaves(), state.height());
+        let outlook = outlook(&*application, &epochs, &state);
+        Self { rules, application, state: SharedState::new(state), epochs, outlook, uncommitted }
     }
 
     /// The height of the last executed block.
@@ -137,9 +144,19 @@ impl Machine {
         self.state.clone()
     }
 
-    /// The earliest ledger time at which that state needs a block (K6).
-    pub fn obligation(&self) -> Option<LedgerTime> {
-        self.obligation
+    /// What that state asks of the blocks to come.
+    pub fn outlook(&self) -> Outlook {
+        self.outlook
+    }
+
+    /// The members of an epoch, if it has begun or its beginning is known.
+    pub fn members(&self, epoch: Epoch) -> Option<Members> {
+        self.state.read().member_set(epoch)?.members(self.rules.ledger, epoch).ok()
+    }
+
+    /// The epoch that owns the next block.
+    pub fn epoch(&self) -> Epoch {
+        self.epochs.members.epoch()
     }
 
     /// Executes the next batch (N9); `None` is the null batch (M5).
@@ -151,7 +168,8 @@ impl Machine {
         assert_eq!(seq, state.height().next(), "blocks are executed in order, exactly once");
         // N11: ledger time never falls; the null batch has no time of its own.
         let time = batch.as_ref().map_or(state.time(), |batch| state.time().max(batch.batch().time));
-        let mut execution = BlockExecution::new(&self.rules, &*self.application, state.leaves(), seq, time);
+        let place = (self.epoch(), seq, time);
+        let mut execution = BlockExecution::new(&self.rules, &*self.application, state.leaves(), place);
         for (id, signed) in batch.iter().flat_map(|batch| batch.transactions()) {
             execution.transaction(id, signed);
         }
@@ -175,26 +193,33 @@ impl Machine {
         let results_tree = MerkleTree::new(result_leaves);
         let mut state = self.state.write();
         let parent = state.header_hash();
-        let (header, header_hash) = state.advance(&changes, |state_root| Header {
-            ledger: self.rules.ledger,
-            epoch: self.rules.epoch,
-            height: seq,
-            parent,
-            time,
-            batch_digest: batch.as_ref().map_or_else(null_batch_digest, |batch| batch.digest()),
-            transactions_root: transactions_tree.root(),
-            results_root: results_tree.root(),
-            state_root,
-            members_hash: self.rules.members_hash,
-            transaction_count: u32::try_from(results.len()).expect("a batch is bounded"),
+        let epoch = self.epochs.members.epoch();
+        let (header, header_hash) = state.advance(&changes, |state_root, leaves| {
+            let closed = self.epochs.closes.is_some_and(|last| seq >= last);
+            if closed || changes_members(&changes) {
+                self.epochs = Epochs::after(&self.rules, leaves, seq);
+            }
+            Header {
+                ledger: self.rules.ledger,
+                epoch,
+                height: seq,
+                parent,
+                time,
+                batch_digest: batch.as_ref().map_or_else(null_batch_digest, |batch| batch.digest()),
+                transactions_root: transactions_tree.root(),
+                results_root: results_tree.root(),
+                state_root,
+                members_hash: self.epochs.hash,
+                transaction_count: u32::try_from(results.len()).expect("a batch is bounded"),
+            }
         });
-        self.obligation = obligation(&*self.application, state.leaves());
+        self.outlook = outlook(&*self.application, &self.epochs, &state);
         drop(state);
         let own_changes = own_changes(&changes);
         self.uncommitted.add(seq, header_hash, changes);
         let trees = (transactions_tree, results_tree);
-        let obligation = self.obligation;
-        let sealed = SealedBlock { header, header_hash, batch, results, consumed, obligation, trees };
+        let outlook = self.outlook;
+        let sealed = SealedBlock { header, header_hash, batch, results, consumed, outlook, trees };
         Arc::new(ExecutedBlock { sealed: Arc::new(sealed), own_changes })
     }
 
@@ -237,8 +262,19 @@ fn stored_state(rules: &Arc<Rules>, stored: StoredState, header: &Header) -> Res
     Ok(State::new(rules.clone(), height, header.time, hash, tree))
 }
 
-fn obligation(application: &dyn Application, leaves: &Leaves) -> Option<LedgerTime> {
-    application.obligation(&Namespace::new(&BlockState::new(leaves), application.name()))
+/// An epoch that is to close needs blocks, whether or not anybody has something to order (K6).
+fn outlook(application: &dyn Application, epochs: &Epochs, state: &State) -> Outlook {
+    let unchanged = BlockState::new(state.leaves());
+    let closing = epochs.closes.filter(|last| *last > state.height()).map(|_| state.time());
+    let obligation = application.obligation(&Namespace::new(&unchanged, application.name()));
+    let obligation = obligation.into_iter().chain(closing).min();
+    Outlook { obligation, closes: epochs.closes }
+}
+
+/// Whether a block's changes are of the members.
+fn changes_members(changes: &Changes) -> bool {
+    let first = changes.range(StateKey::MEMBER_SETS.to_vec()..).next();
+    first.is_some_and(|(key, _)| key.starts_with(&StateKey::MEMBER_SETS))
 }
 
 #[cfg(test)]

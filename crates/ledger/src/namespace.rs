@@ -29,6 +29,16 @@ impl<'a> BlockState<'a> {
         }
     }
 
+    /// What begins with `prefix`, in order.
+    pub(crate) fn prefixed(&self, prefix: &[u8]) -> Changes {
+        let before = crate::tree::prefixed(self.leaves, prefix, &[]);
+        let mut found: Changes = before.map(|(key, value)| (key.to_vec(), Some(value.clone()))).collect();
+        let changed = self.changes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        found.extend(changed.map(|(key, value)| (key.clone(), value.clone())));
+        found.retain(|_, value| value.is_some());
+        found
+    }
+
     pub(crate) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.changes.insert(key, value.map(Arc::from));
     }

@@ -10,8 +10,11 @@ use quorate_types::{Digest, Epoch, Genesis, Header, LedgerId, LedgerTime, Parame
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) ledger: LedgerId,
-    pub(crate) epoch: Epoch,
+    /// The members of the genesis.
     pub(crate) members_hash: Digest,
+    /// How many operators must approve a change of the members (G0).
+    pub(crate) approvals: u16,
+    pub(crate) allow_crash_only: bool,
     pub(crate) parameters: Parameters,
     pub(crate) registry: RegistryMode,
 }
@@ -33,8 +36,9 @@ impl Rules {
         let ledger = genesis_ledger_id(genesis);
         Ok(Self {
             ledger,
-            epoch: Epoch::ZERO,
             members_hash: members_hash(&genesis.members_of_epoch_0(ledger)?),
+            approvals: genesis.approvals,
+            allow_crash_only: genesis.allow_crash_only,
             parameters: genesis.parameters.clone(),
             registry: genesis.registry,
         })
@@ -44,7 +48,7 @@ impl Rules {
         let nothing = merkle_root::<&[u8]>([]);
         Header {
             ledger: self.ledger,
-            epoch: self.epoch,
+            epoch: Epoch::ZERO,
             height: Seq::ZERO,
             parent: Digest::ZERO,
             time,

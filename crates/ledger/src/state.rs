@@ -1,6 +1,7 @@
 //! The executed state of the moment: what reads are answered from.
 
 use crate::admission::AdmissionControl;
+use crate::governance;
 use crate::registry::is_registered;
 use crate::rules::Rules;
 use crate::sessions;
@@ -8,7 +9,8 @@ use crate::tree::{Changes, Leaves, Tree, prefixed};
 use quorate_crypto::{SparsePath, header_hash};
 use quorate_types::operation::StoredValue;
 use quorate_types::{
-    Digest, Header, LedgerTime, PublicKey, Seq, SessionId, SessionLeaf, StateKey, TopicLeaf, limits,
+    Digest, Epoch, Header, LedgerTime, MemberSet, Pending, PublicKey, Seq, SessionId, SessionLeaf, StateKey,
+    TopicLeaf, TransactionId, limits,
 };
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -57,10 +59,10 @@ impl State {
     pub(crate) fn advance(
         &mut self,
         changes: &Changes,
-        header: impl FnOnce(Digest) -> Header,
+        header: impl FnOnce(Digest, &Leaves) -> Header,
     ) -> (Header, Digest) {
         self.tree.apply(changes);
-        let header = header(self.tree.root());
+        let header = header(self.tree.root(), self.tree.leaves());
         (self.height, self.time, self.header_hash) = (header.height, header.time, header_hash(&header));
         (header, self.header_hash)
     }
@@ -98,6 +100,16 @@ impl State {
     /// All keys with their values.
     pub(crate) fn leaves(&self) -> &Leaves {
         self.tree.leaves()
+    }
+
+    /// The members of an epoch, if it has begun or its beginning is known (G1).
+    pub fn member_set(&self, epoch: Epoch) -> Option<MemberSet> {
+        governance::member_set(self.leaves(), epoch)
+    }
+
+    /// The changes of the members that were proposed and are not decided, those that lapsed among them (G0).
+    pub fn proposals(&self) -> impl Iterator<Item = (TransactionId, Pending)> {
+        governance::proposals(self.leaves())
     }
 
     /// The session, unless it was never opened or is evicted.

@@ -33,6 +33,7 @@ impl Stream {
 }
 
 /// What an endpoint is told.
+#[derive(Clone)]
 pub struct Config {
     pub listen: SocketAddr,
     pub me: ReplicaId,

@@ -1,6 +1,7 @@
 //! The gRPC service. Answers carry receipts; nothing here needs to be believed.
 
 use crate::core_thread::CoreInput;
+use crate::membership::Readiness;
 use crate::metrics::process_usage;
 use crate::shared::{Closable, Published, Shared, post, wall_millis};
 use crate::verify::{Unverified, VerifyQueue};
@@ -21,7 +22,7 @@ use quorate_types::{
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -39,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verify: VerifyQueue,
     pub(crate) core: Sender<CoreInput>,
+    /// What it says READY with (G3).
+    pub(crate) readiness: Arc<Readiness>,
 }
 
 /// A transaction on its way: its id, and the index key of its number.
@@ -103,6 +106,7 @@ fn stored_receipt(
         result_path: results.path(index)?,
         header: stored.block.header.clone(),
         links,
+        handovers: Vec::new(),
         certificate,
     })
 }
@@ -236,7 +240,7 @@ impl Service {
                 }
             })
             .collect();
-        let (state, why) = describe(published);
+        let (state, why) = describe(published, shared.may_vote);
         v1::Status {
             node: shared.member_name(shared.me).to_owned(),
             member: u32::from(shared.me.get()),
@@ -311,7 +315,12 @@ impl Service {
     }
 }
 
-fn describe(published: &Published) -> (&'static str, String) {
+/// Resolves once this run of the node is over.
+async fn ended(over: &mut watch::Receiver<bool>) {
+    let _ = over.wait_for(|over| *over).await;
+}
+
+fn describe(published: &Published, may_vote: bool) -> (&'static str, String) {
     let status = &published.status;
     match status.phase {
         Phase::Starting => {
@@ -321,6 +330,10 @@ fn describe(published: &Published) -> (&'static str, String) {
         Phase::ViewChange => ("view-change", format!("waits for the NEW-VIEW of view {}", status.view)),
         Phase::CatchingUp => {
             ("catching-up", format!("executes blocks from {} to {}", status.executed, status.base))
+        }
+        Phase::Learner if !may_vote => {
+            let why = "its store is not the one that the members name: quorate node recover --dir DIR";
+            ("learner", why.to_owned())
         }
         Phase::Learner => {
             let text = ErrorCode::Amnesia.text();
@@ -354,10 +367,15 @@ impl Ledger for Service {
         let mut incoming = request.into_inner();
         let (answers, mut answered_tokens) = mpsc::channel(limits::SUBMITS_IN_FLIGHT * 2);
         let (outcomes, receiver) = mpsc::channel(limits::SUBMITS_IN_FLIGHT);
-        let service =
-            Self { shared: self.shared.clone(), verify: self.verify.clone(), core: self.core.clone() };
+        let service = Self {
+            shared: self.shared.clone(),
+            verify: self.verify.clone(),
+            core: self.core.clone(),
+            readiness: self.readiness.clone(),
+        };
         service.shared.metrics.stream_opened();
         let client = self.shared.next_client();
+        let mut over = self.shared.over();
         tokio::spawn(async move {
             let mut in_flight = std::collections::BTreeMap::new();
             let mut open = true;
@@ -399,6 +417,7 @@ impl Ledger for Service {
                         }
                     }
                     () = outcomes.closed() => break,
+                    () = ended(&mut over) => break,
                 }
                 if junk >= MOST_JUNK {
                     let why = format!("{junk} transactions of this stream had signatures that do not verify");
@@ -540,6 +559,24 @@ impl Ledger for Service {
         let explanation = answer.await.map_err(|_| Status::unavailable("this node stops"))?;
         let status = self.status(&self.shared.published());
         Ok(Response::new(crate::explain::answer(status, explanation)))
+    }
+
+    async fn get_handovers(
+        &self,
+        request: Request<v1::GetHandoversRequest>,
+    ) -> Result<Response<v1::Handovers>, Status> {
+        self.handovers(request.into_inner().from_epoch).map(Response::new)
+    }
+
+    async fn get_members(
+        &self,
+        _request: Request<v1::GetMembersRequest>,
+    ) -> Result<Response<v1::Members>, Status> {
+        Ok(Response::new(self.members()))
+    }
+
+    async fn get_ready(&self, _request: Request<v1::GetReadyRequest>) -> Result<Response<v1::Ready>, Status> {
+        Ok(Response::new(self.ready()))
     }
 
     async fn get_genesis(

@@ -115,7 +115,7 @@ fn install(machine: &mut Machine, shared: &Shared, checkpoints: &Checkpoints, fe
         disk_failed("blocks", &error);
     }
     machine.install(state, &header).expect("every part was checked against the header");
-    let installed = Installed::of(&header, certificate, machine.obligation());
+    let installed = Installed::of(&header, certificate, machine.outlook());
     let admission = machine.state().admission_control();
     Event::Installed { installed: Box::new(installed), admission }
 }

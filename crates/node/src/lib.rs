@@ -14,6 +14,8 @@ mod faults;
 mod http;
 mod inbound;
 mod log_thread;
+mod member;
+mod membership;
 pub mod metrics;
 mod outward;
 pub mod recording;
@@ -26,7 +28,7 @@ mod supply;
 mod verify;
 
 pub use config::FileConfig;
+pub use member::{Keys, Member, load_member, make_next_keys};
 pub use outward::Outgoing;
-pub use start::{
-    Member, NodeError, RunningNode, init, init_logging, is_initialised, load_member, run, run_with,
-};
+pub use quorate_storage::directory::store_at;
+pub use start::{NodeError, RunningNode, init, init_logging, init_recovered, is_initialised, run, run_with};

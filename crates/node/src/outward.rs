@@ -76,6 +76,14 @@ impl Outward {
                 // Full: what is lost is fetched again, if it comes to that.
                 let _ = self.supply.try_send(SupplyInput::Keep(record));
             }
+            Action::CloseEpoch { last } => {
+                tracing::info!(event = "epoch_closed", %last, "block {last} was the last one of the epoch");
+                self.shared.end();
+            }
+            Action::ReadHandover { to, epoch } => {
+                // Full: the peer says again where it is.
+                let _ = self.supply.try_send(SupplyInput::Handover(to, epoch));
+            }
             // By now everything before it was handed over.
             Action::PrepareInstall { seq } => post(&self.core, CoreInput::Event(Event::InstallState { seq })),
             Action::Install(fetched) => post(&self.execution, ExecutionInput::Install(fetched)),

@@ -13,8 +13,8 @@ use quorate_pbft::{Config, Execution, Input, Installed, Outbox, Recovered, Repli
 use quorate_proof::TrustRoot;
 use quorate_proof::genesis_file;
 use quorate_types::{
-    BlockCertificate, Digest, LedgerTime, Message, Monotonic, Now, Number, PublicKey, Record, ReplicaId, Seq,
-    SessionId, Signature, SignedTransaction, Wall,
+    BlockCertificate, Digest, Epoch, LedgerTime, MemberSet, Members, Message, Monotonic, Now, Number,
+    Outlook, PublicKey, Record, ReplicaId, Seq, SessionId, Signature, SignedTransaction, Wall,
 };
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,17 +23,17 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Signatures in the order in which they were made.
 type Signatures = Arc<Mutex<VecDeque<Signature>>>;
 
-type Executed = (Seq, Digest, LedgerTime, Vec<(PublicKey, SessionId, Number)>, Option<LedgerTime>);
-type RecordedInstall = (Seq, Digest, LedgerTime, Option<LedgerTime>, BlockCertificate);
-/// Version, genesis file, member, nonce, clocks; then what was found on disk.
+type Executed = (Seq, Digest, LedgerTime, Vec<(PublicKey, SessionId, Number)>, Outlook);
+type RecordedInstall = (Seq, Digest, LedgerTime, Outlook, BlockCertificate);
+/// Version, genesis file, epoch, its members, member, whether it may vote, nonce, clocks; then what was found on disk.
 type StartFrame = (
-    (u32, String, ReplicaId, [u8; 32], (u64, u64)),
-    (Vec<Record>, (Seq, Digest, LedgerTime), Vec<(Seq, Digest)>, Seq, Vec<(Seq, Digest)>, Option<LedgerTime>),
+    (u32, String, (Epoch, MemberSet), (ReplicaId, bool), [u8; 32], (u64, u64)),
+    (Vec<Record>, (Seq, Digest, LedgerTime), Vec<(Seq, Digest)>, Seq, Vec<(Seq, Digest)>, Outlook),
 );
 /// Clocks, kind and payload of the input.
 type InputFrame = ((u64, u64), u8, Vec<u8>);
@@ -96,6 +96,8 @@ fn digest_of(verdict: Option<&Verdict>, outbox: &Outbox) -> Digest {
 pub(crate) struct Beginning<'b> {
     pub(crate) genesis_text: &'b str,
     pub(crate) config: &'b Config,
+    /// The members of the configuration.
+    pub(crate) seats: &'b MemberSet,
     pub(crate) now: Now,
     pub(crate) records: Vec<Record>,
     pub(crate) recovered: &'b Recovered,
@@ -120,11 +122,12 @@ impl FileRecorder {
         let path = directory.join(format!("{:016}-{}.recording", beginning.now.wall.0, beginning.config.me));
         let file = File::options().write(true).create_new(true).open(&path)?;
         let mut recorder = Self { file: Some(file), path, made };
-        let Recovered { records: _, executed, batches, certified, headers, obligation } = beginning.recovered;
-        let Config { me, nonce, .. } = beginning.config;
+        let Recovered { records: _, executed, batches, certified, headers, outlook } = beginning.recovered;
+        let Config { me, nonce, may_vote, ref members, .. } = *beginning.config;
+        let set = (members.epoch(), beginning.seats.clone());
         let start: StartFrame = (
-            (VERSION, beginning.genesis_text.to_owned(), *me, *nonce, clocks(beginning.now)),
-            (beginning.records.clone(), *executed, batches.clone(), *certified, headers.clone(), *obligation),
+            (VERSION, beginning.genesis_text.to_owned(), set, (me, may_vote), nonce, clocks(beginning.now)),
+            (beginning.records.clone(), *executed, batches.clone(), *certified, headers.clone(), *outlook),
         );
         recorder.write(&encode(&start));
         Ok(recorder)
@@ -168,15 +171,15 @@ fn input_frame(now: Now, input: &Input) -> InputFrame {
         Input::PrimaryHeard => (PRIMARY_HEARD, Vec::new()),
         Input::PeerConnected { peer } => (PEER_CONNECTED, encode(peer)),
         Input::Executed(execution) => {
-            let Execution { seq, header_hash, time, consumed, obligation } = execution;
-            let executed: Executed = (*seq, *header_hash, *time, consumed.clone(), *obligation);
+            let Execution { seq, header_hash, time, consumed, outlook } = execution;
+            let executed: Executed = (*seq, *header_hash, *time, consumed.clone(), *outlook);
             (EXECUTED, encode(&executed))
         }
         Input::CheckpointDurable { seq } => (CHECKPOINT_DURABLE, encode(seq)),
         Input::StateFetched { seq } => (STATE_FETCHED, encode(seq)),
         Input::Installed(installed) => {
-            let Installed { seq, header_hash, time, obligation, certificate } = &**installed;
-            let recorded: RecordedInstall = (*seq, *header_hash, *time, *obligation, certificate.clone());
+            let Installed { seq, header_hash, time, outlook, certificate } = &**installed;
+            let recorded: RecordedInstall = (*seq, *header_hash, *time, *outlook, certificate.clone());
             (INSTALLED, encode(&recorded))
         }
     };
@@ -289,7 +292,7 @@ pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
 }
 
 struct Replayer {
-    trust: TrustRoot,
+    members: Members,
     caps: Caps,
     cache: Cache,
     recorded: Signatures,
@@ -307,33 +310,34 @@ impl Replayer {
         let missing = || malformed("the start is missing".to_owned());
         let (start, found) = frames.next(decode::<StartFrame>)?.ok_or_else(missing)?;
         let (made, digest) = frames.next(decode::<OutcomeFrame>)?.ok_or_else(missing)?;
-        let (version, genesis_text, me, nonce, at) = start;
+        let (version, genesis_text, (epoch, seats), (me, may_vote), nonce, at) = start;
         if version != VERSION {
             return Err(malformed(format!("version {version}, this program reads {VERSION}")));
         }
         let genesis = genesis_file::parse(&genesis_text).map_err(|error| malformed(error.to_string()))?;
         let trust = TrustRoot::from_genesis(genesis).map_err(|error| malformed(error.to_string()))?;
-        let (records, executed, batches, certified, headers, obligation) = found;
+        let (records, executed, batches, certified, headers, outlook) = found;
         let cache = Cache::new(1 << 16);
-        let records = verify_all(trust.members(), &Ed25519Verifier, &cache, records)
+        let members = seats.members(trust.ledger(), epoch).map_err(|error| malformed(error.to_string()))?;
+        let records = verify_all(&members, &Ed25519Verifier, &cache, records)
             .into_iter()
             .collect::<Result<Vec<Verified<_>>, _>>()
             .map_err(|why| malformed(format!("a record does not verify: {why}")))?;
-        let recovered = Recovered { records, executed, batches, certified, headers, obligation };
-        let members = trust.members().clone();
+        let recovered = Recovered { records, executed, batches, certified, headers, outlook };
         let member = members.get(me).ok_or_else(|| malformed("the member is none".to_owned()))?;
         let signatures = made.len() as u64;
         let recorded = Signatures::new(Mutex::new(made.into()));
         let signer = ReplaySigner { key: member.vote, recorded: recorded.clone() };
         let parameters = trust.genesis().parameters.clone();
         let caps = Caps::new(&members, &parameters);
-        let config = Config { me, members, parameters, tuning: Tuning::default(), nonce };
+        let config =
+            Config { me, members: members.clone(), may_vote, parameters, tuning: Tuning::default(), nonce };
         let mut outbox = Outbox::new();
         let replica = Replica::start(config, signer, recovered, now(at), &mut outbox);
         if digest_of(None, &outbox) != digest {
             return Err(ReplayError::Differs { input: 0, what: "the start" });
         }
-        Ok(Self { trust, caps, cache, recorded, signatures, replica })
+        Ok(Self { members, caps, cache, recorded, signatures, replica })
     }
 
     fn turn(&mut self, number: u64, frame: InputFrame, outcome: OutcomeFrame) -> Result<(), ReplayError> {
@@ -361,7 +365,7 @@ impl Replayer {
 
     /// An input, verified as it was when it came.
     fn input(&self, kind: u8, payload: &[u8]) -> Result<(&'static str, Input), String> {
-        let members = self.trust.members();
+        let members = &self.members;
         let text = |error: DecodeError| error.to_string();
         Ok(match kind {
             REQUESTS => {
@@ -381,18 +385,17 @@ impl Replayer {
             PRIMARY_HEARD => ("a primary that is heard", Input::PrimaryHeard),
             PEER_CONNECTED => ("a connection", Input::PeerConnected { peer: decode(payload).map_err(text)? }),
             EXECUTED => {
-                let (seq, header_hash, time, consumed, obligation): Executed =
-                    decode(payload).map_err(text)?;
-                ("an execution", Input::Executed(Execution { seq, header_hash, time, consumed, obligation }))
+                let (seq, header_hash, time, consumed, outlook): Executed = decode(payload).map_err(text)?;
+                ("an execution", Input::Executed(Execution { seq, header_hash, time, consumed, outlook }))
             }
             CHECKPOINT_DURABLE => {
                 ("a durable checkpoint", Input::CheckpointDurable { seq: decode(payload).map_err(text)? })
             }
             STATE_FETCHED => ("a fetched state", Input::StateFetched { seq: decode(payload).map_err(text)? }),
             INSTALLED => {
-                let (seq, header_hash, time, obligation, certificate): RecordedInstall =
+                let (seq, header_hash, time, outlook, certificate): RecordedInstall =
                     decode(payload).map_err(text)?;
-                let installed = Installed { seq, header_hash, time, obligation, certificate };
+                let installed = Installed { seq, header_hash, time, outlook, certificate };
                 ("an installed state", Input::Installed(Box::new(installed)))
             }
             other => return Err(format!("kind {other}")),

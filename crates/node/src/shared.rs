@@ -6,13 +6,13 @@ use quorate_engine::Answer;
 use quorate_ledger::SharedState;
 use quorate_pbft::ReplicaStatus;
 use quorate_proof::TrustRoot;
-use quorate_storage::{BlockStore, RealDisk, RedbStateStore};
+use quorate_storage::{BlockStore, Handovers, RealDisk, RedbStateStore};
 use quorate_types::{ReplicaId, Reservation};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Where the replica stands, as published by the core thread after each round.
 #[derive(Clone, Debug)]
@@ -28,15 +28,21 @@ pub(crate) struct Shared {
     pub(crate) trust: TrustRoot,
     pub(crate) genesis_text: String,
     pub(crate) me: ReplicaId,
+    /// Whether the members' agreement names the store of this node (L2).
+    pub(crate) may_vote: bool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) blocks: Closable<BlockStore<RealDisk>>,
     pub(crate) store: Closable<RedbStateStore>,
+    /// How the epochs before this one ended.
+    pub(crate) handovers: Handovers<RealDisk>,
     /// The executed state; execution waits for who reads it.
     pub(crate) state: SharedState,
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
     published: Mutex<Published>,
     clients: AtomicU64,
+    /// Whether this run is over: the process stops, or the node starts again in the next epoch.
+    over: watch::Sender<bool>,
     /// The latest reservation that became durable in this run (D7).
     reserved: Mutex<Option<Reservation>>,
 }
@@ -45,23 +51,27 @@ impl Shared {
     pub(crate) fn new(
         trust: TrustRoot,
         genesis_text: String,
-        me: ReplicaId,
+        (me, may_vote): (ReplicaId, bool),
         metrics: Arc<Metrics>,
         (blocks, store, state): (BlockStore<RealDisk>, RedbStateStore, SharedState),
+        handovers: Handovers<RealDisk>,
         published: Published,
     ) -> Self {
         Self {
             trust,
             genesis_text,
             me,
+            may_vote,
             metrics,
             blocks: Closable::new(blocks),
             store: Closable::new(store),
+            handovers,
             state,
             waiters: Waiters::default(),
             started: Instant::now(),
             published: Mutex::new(published),
             clients: AtomicU64::new(1),
+            over: watch::Sender::new(false),
             reserved: Mutex::new(None),
         }
     }
@@ -76,6 +86,16 @@ impl Shared {
 
     pub(crate) fn publish(&self, published: Published) {
         *lock(&self.published) = published;
+    }
+
+    /// This run is to end.
+    pub(crate) fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Whether this run is over.
+    pub(crate) fn over(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
     }
 
     /// A number for a client's stream, from 1 on, that no other has.

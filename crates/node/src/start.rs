@@ -5,6 +5,8 @@ use crate::config::{ConfigError, FileConfig, LogFormat};
 use crate::core_thread::{Clocks, CoreInput, CoreThread};
 use crate::execution::{ExecutionInput, index_entries};
 use crate::faults::LogDisk;
+use crate::member::{Keys, Member, load_member};
+use crate::membership::Readiness;
 use crate::metrics::Metrics;
 use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
@@ -14,29 +16,33 @@ use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
 use quorate_codec::Caps;
-use quorate_crypto::{CheckedMessage, Ed25519Signer, Ed25519Verifier, KeyError, Signer, Verified};
+use quorate_crypto::{CheckedMessage, Ed25519Signer, Ed25519Verifier, KeyError, Verified};
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::Machine;
 use quorate_network::{Network, NetworkError};
 use quorate_pbft::{Config, Recovered, Tuning};
-use quorate_proof::TrustRoot;
-use quorate_proof::genesis_file::{self, GenesisFileError};
-use quorate_storage::recovery::{RecoveryError, finish_install, recover, replay};
+use quorate_proof::genesis_file::GenesisFileError;
+use quorate_storage::recovery::{Found, RecoveryError, finish_install, open_epoch, recover, replay};
 use quorate_storage::{
-    BlockStore, DataDirectory, DirectoryError, Identity, LogError, RealDisk, RedbStateStore, SegmentedLog,
+    BlockStore, DataDirectory, DirectoryError, Handovers, LogError, RealDisk, RedbStateStore, SegmentedLog,
     TransferFile, transfer,
 };
-use quorate_types::{ErrorCode, Members, Record, ReplicaId, StoreId};
+use quorate_types::{Epoch, ErrorCode, Members, Record, Seat, StoreId};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// What peers ask of a state and what is kept of one: more is dropped, and asked or fetched again.
 const SUPPLY_QUEUE: usize = 64;
+/// How long a stop may take before the process ends all the same.
+const STOP: Duration = Duration::from_secs(3);
+/// How long the stop before the next epoch may take.
+const NEXT_EPOCH: Duration = Duration::from_secs(60);
 /// Turns that may wait for the log: the core thread waits beyond that.
 const LOG_QUEUE: usize = 1_024;
 
@@ -94,55 +100,6 @@ impl NodeError {
     }
 }
 
-/// A member's keys and the genesis that names them.
-pub struct Member {
-    pub trust: TrustRoot,
-    pub genesis_text: String,
-    pub me: ReplicaId,
-    vote: Ed25519Signer,
-    transport: Ed25519Signer,
-}
-
-impl Member {
-    fn identity(&self) -> Identity {
-        Identity {
-            ledger: self.trust.ledger(),
-            vote: self.vote.public_key(),
-            transport: self.transport.public_key(),
-        }
-    }
-
-    fn name(&self) -> String {
-        self.trust.members().get(self.me).map(|member| member.name.clone()).unwrap_or_default()
-    }
-}
-
-/// Reads genesis and key files and finds the member that they belong to.
-///
-/// # Errors
-/// If a file is unusable, or the keys are no member's.
-pub fn load_member(config: &FileConfig) -> Result<Member, NodeError> {
-    let path = &config.node.genesis;
-    let genesis_text = std::fs::read_to_string(path).map_err(|error| NodeError::Read(path.clone(), error))?;
-    let genesis =
-        genesis_file::parse(&genesis_text).map_err(|error| NodeError::GenesisFile(path.clone(), error))?;
-    let trust = TrustRoot::from_genesis(genesis)
-        .map_err(|error| NodeError::Genesis(path.clone(), error.to_string()))?;
-    let directory = &config.node.keys;
-    let words =
-        config.node.key_passphrase_file.as_deref().map(quorate_crypto::read_passphrase).transpose()?;
-    let read = |file: &str| {
-        Ed25519Signer::read_file(&directory.join(file), words.as_ref().map(|words| words.as_str()))
-    };
-    let (vote, transport) = (read("vote.pem")?, read("transport.pem")?);
-    let refused = |which| NodeError::NotAMember { which, directory: directory.clone() };
-    let me = trust.members().by_vote_key(&vote.public_key()).ok_or_else(|| refused("vote"))?;
-    if trust.members().by_transport_key(&transport.public_key()) != Some(me) {
-        return Err(refused("transport"));
-    }
-    Ok(Member { trust, genesis_text, me, vote, transport })
-}
-
 /// Makes the data directory of a new member. `run` never does.
 ///
 /// # Errors
@@ -152,8 +109,20 @@ pub fn init(config: &FileConfig) -> Result<StoreId, NodeError> {
     Ok(DataDirectory::init(&config.node.dir, &member.name(), &member.identity())?)
 }
 
+/// Makes a data directory in place of a lost one (L2): the node follows the ledger, and votes once the members' agreement names this store.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_recovered(config: &FileConfig) -> Result<StoreId, NodeError> {
+    let member = load_member(config)?;
+    Ok(DataDirectory::recover(&config.node.dir, &member.name(), &member.identity())?)
+}
+
 /// Everything found on disk, made ready.
 struct Loaded {
+    /// Whose it is, in the epoch that it is in.
+    member: Member,
+    metrics: Arc<Metrics>,
     directory: DataDirectory,
     log: SegmentedLog<LogDisk>,
     blocks: BlockStore<RealDisk>,
@@ -162,14 +131,17 @@ struct Loaded {
     /// The log as it was found, if it is to be recorded.
     records: Vec<Record>,
     recovered: Recovered,
+    handovers: Handovers<RealDisk>,
     transfer: TransferFile<RealDisk>,
     /// What is here of a state that was being fetched.
     kept: Vec<Verified<CheckedMessage>>,
 }
 
-fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<Loaded, NodeError> {
-    let directory = DataDirectory::open(&config.node.dir, &member.identity())?;
-    let ledger = member.trust.ledger();
+fn load(config: &FileConfig, keys: &Keys, metrics: &mut Option<Arc<Metrics>>) -> Result<Loaded, NodeError> {
+    let mut directory = DataDirectory::open(&config.node.dir, &keys.identities())?;
+    let (ledger, genesis) = (keys.trust().ledger(), keys.trust().genesis());
+    let new = || Arc::new(Metrics::new(directory.node(), &genesis.name, &ledger.to_string()));
+    let metrics = metrics.get_or_insert_with(new).clone();
     let faults = &config.testnet;
     let log_disk = LogDisk::new(
         RealDisk::open(&directory.log()).map_err(NodeError::Disk)?,
@@ -177,7 +149,7 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
         faults.slow_log_sync_ms,
         faults.fail_log_sync_after,
     );
-    let (log, found) = SegmentedLog::open(log_disk, ledger)?;
+    let (mut log, found) = SegmentedLog::open(log_disk, ledger)?;
     if found.cut_bytes > 0 {
         tracing::warn!(
             event = "torn_tail",
@@ -196,19 +168,57 @@ fn load(config: &FileConfig, member: &Member, metrics: &Arc<Metrics>) -> Result<
             "finished the install of a fetched state that a stop had cut short"
         );
     }
-    let machine = replay(member.trust.genesis(), &blocks, &mut store, |store, block| {
+    let machine = replay(genesis, &blocks, &mut store, |store, block| {
         store.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
     })?;
-    let records = if config.node.record.is_some() { found.records.clone() } else { Vec::new() };
-    let window = member.trust.genesis().parameters.window;
-    let recovered =
-        recover(member.trust.members(), window, &Ed25519Verifier, found.records, &blocks, &machine)?;
+    let handover_disk =
+        directory.handovers().and_then(|path| RealDisk::open(&path)).map_err(NodeError::Disk)?;
+    let mut handovers = Handovers::new(handover_disk, ledger);
+    let Found { members, records } =
+        open_epoch(&mut log, &mut handovers, &Ed25519Verifier, (&blocks, &machine), found.records)?;
+    let member = seat(keys, &handovers, &members)?;
+    directory.rebind(&member.identity())?;
+    keys.promote(&member)?;
+    let kept_records = if config.node.record.is_some() { records.clone() } else { Vec::new() };
+    let window = genesis.parameters.window;
+    let recovered = recover(&members, window, &Ed25519Verifier, records, &blocks, &machine)?;
     let transfer_disk =
         directory.transfer().and_then(|path| RealDisk::open(&path)).map_err(NodeError::Disk)?;
-    let caps = Caps::new(member.trust.members(), &member.trust.genesis().parameters);
+    let caps = Caps::new(&members, &genesis.parameters);
     let (transfer, kept) = TransferFile::open(transfer_disk, &caps).map_err(NodeError::Disk)?;
-    let kept = transfer::verified(member.trust.members(), &Ed25519Verifier, kept);
-    Ok(Loaded { directory, log, blocks, store, machine, records, recovered, transfer, kept })
+    let kept = transfer::verified(&members, &Ed25519Verifier, kept);
+    let records = kept_records;
+    Ok(Loaded {
+        member,
+        metrics,
+        directory,
+        log,
+        blocks,
+        store,
+        machine,
+        records,
+        recovered,
+        handovers,
+        transfer,
+        kept,
+    })
+}
+
+/// Who this node is among the members of the epoch that its log is in, to whom the handovers lead from the genesis.
+fn seat(keys: &Keys, handovers: &Handovers<RealDisk>, members: &Members) -> Result<Member, NodeError> {
+    let mut trust = keys.trust().clone();
+    let damaged = |why: String| NodeError::Recovery(RecoveryError::Corrupt(why));
+    while trust.members().epoch() < members.epoch() {
+        let epoch = trust.members().epoch();
+        let handover = handovers.get(epoch).map_err(NodeError::Disk)?;
+        let handover = handover.ok_or_else(|| damaged(format!("how epoch {epoch} ended is not here")))?;
+        trust.follow(&handover).map_err(|error| damaged(format!("the end of epoch {epoch}: {error}")))?;
+    }
+    if trust.members() != members {
+        let epoch: Epoch = members.epoch();
+        return Err(damaged(format!("the state names other members of epoch {epoch} than its handover")));
+    }
+    keys.seat(trust)
 }
 
 /// A node that runs; dropping it does not stop it.
@@ -220,6 +230,7 @@ pub struct RunningNode {
     core: Sender<CoreInput>,
     network: Network,
     threads: Threads,
+    shared: Arc<Shared>,
 }
 
 /// The threads to wait for at a stop, and the lock on their files.
@@ -253,29 +264,55 @@ pub async fn run_with(
     ready: impl FnOnce(&RunningNode),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError> {
-    let member = load_member(&config)?;
-    let (node, router) = start(&config, member, outgoing).await?;
-    let listener = router.0;
-    let app = router.1;
-    ready(&node);
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let server = tokio::spawn(async move {
+    let mut config = config;
+    let mut metrics = None;
+    let mut ready = Some(ready);
+    let mut stop = std::pin::pin!(stop);
+    let listen = config.api.listen;
+    let listener = std::net::TcpListener::bind(listen).map_err(|error| NodeError::Listen(listen, error))?;
+    loop {
+        let keys = Keys::load(&config)?;
+        let own = listener.try_clone().map_err(|error| NodeError::Listen(listen, error))?;
+        let (node, server) = start(&config, &keys, &mut metrics, own, outgoing.clone()).await?;
+        // If the system chose the port, it stays the same in later epochs: peers know it.
+        config.peer.listen.set_port(node.peer.port());
+        if let Some(ready) = ready.take() {
+            ready(&node);
+        }
+        let mut over = node.shared.over();
+        let stopped = tokio::select! {
+            () = &mut stop => true,
+            _ = over.wait_for(|over| *over) => false,
+        };
+        tracing::info!(event = if stopped { "stopping" } else { "epoch_over" }, "stopping");
+        // Clients whose streams end ask here again or elsewhere. Who connects meanwhile waits for the next server, if there is one.
+        node.shared.end();
+        server.abort();
+        node.stop(if stopped { STOP } else { NEXT_EPOCH }).await;
+        if stopped {
+            return Ok(());
+        }
+    }
+}
+
+/// Serves the client API until aborted. Connections end once the node is over.
+fn serve(
+    listener: tokio::net::TcpListener,
+    app: axum::Router,
+    mut over: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
         let done = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
+            let _ = over.wait_for(|over| *over).await;
         };
         // Answers are small and awaited: without this each would wait for the other side's delayed acknowledgement.
         let listener = listener.tap_io(|tcp| {
             let _ = tcp.set_nodelay(true);
         });
-        axum::serve(listener, app).with_graceful_shutdown(done).await
-    });
-    stop.await;
-    tracing::info!(event = "stopping", "stopping");
-    let _ = stopping.send(true);
-    // Open streams of clients would hold the server up; they reconnect elsewhere.
-    server.abort();
-    node.stop().await;
-    Ok(())
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(done).await {
+            tracing::error!(event = "api_ended", %error, "the client API ended: {error}");
+        }
+    })
 }
 
 impl RunningNode {
@@ -284,7 +321,8 @@ impl RunningNode {
         &self.network
     }
 
-    async fn stop(self) {
+    /// Finishes what was released, and lets go of all files and sockets, or gives up after so long.
+    async fn stop(self, patience: Duration) {
         post(&self.core, CoreInput::Stop);
         drop(self.core);
         let network = self.network.clone();
@@ -297,45 +335,48 @@ impl RunningNode {
             let _ = threads.execution.1.join();
             drop(threads.directory);
         });
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(3), log_done).await;
+        let _ = tokio::time::timeout(patience, log_done).await;
         network.close().await;
     }
 }
 
 async fn start(
     config: &FileConfig,
-    member: Member,
+    keys: &Keys,
+    metrics: &mut Option<Arc<Metrics>>,
+    listener: std::net::TcpListener,
     outgoing: Option<Arc<dyn Outgoing>>,
-) -> Result<(RunningNode, (tokio::net::TcpListener, axum::Router)), NodeError> {
+) -> Result<(RunningNode, tokio::task::JoinHandle<()>), NodeError> {
+    let loaded = load(config, keys, metrics)?;
+    let (member, metrics) = (&loaded.member, loaded.metrics.clone());
     let genesis = member.trust.genesis();
-    let ledger_id = member.trust.ledger().to_string();
-    let metrics = Arc::new(Metrics::new(&member.name(), &genesis.name, &ledger_id));
     let others = member.trust.members().iter().filter(|(peer, _)| *peer != member.me);
     others.for_each(|(_, other)| metrics.expect_peer(&other.name));
-    let loaded = load(config, &member, &metrics)?;
     let members = Arc::new(member.trust.members().clone());
     if members.quorums().is_crash_only() {
         tracing::warn!(event = "crash_only", "crash-only cluster: {}", members.quorums().explain());
     }
-    let listener = tokio::net::TcpListener::bind(config.api.listen)
-        .await
+    let listener = listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpListener::from_std(listener))
         .map_err(|error| NodeError::Listen(config.api.listen, error))?;
     let api = listener.local_addr().map_err(|error| NodeError::Listen(config.api.listen, error))?;
     if !api.ip().is_loopback() {
         tracing::warn!(event = "plain_api", "the client API listens on {api} without TLS");
     }
     let caps = Caps::new(&members, &genesis.parameters);
-    let (network, events) = Network::start(quorate_network::Config {
+    let (network, events) = start_network(quorate_network::Config {
         listen: config.peer.listen,
         me: member.me,
         members: members.clone(),
         transport: member.transport.clone(),
-        addresses: addresses(config, &member),
+        addresses: addresses(config, member),
         caps: [caps.small_frame, caps.small_frame, caps.frame],
-    })?;
+    })
+    .await?;
     let peer = network.local_address();
     let (threads, service) =
-        spawn_threads(config, member, loaded, (metrics, members, caps), (&network, events, outgoing))?;
+        spawn_threads(config, loaded, (members, caps, keys.vote_keys()), (&network, events, outgoing))?;
     let core = service.core.clone();
     let shared = service.shared.clone();
     let limit = quorate_api::MAX_MESSAGE_BYTES;
@@ -343,27 +384,69 @@ async fn start(
     let app =
         http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared, network.clone());
     tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
-    Ok((RunningNode { api, peer, core, network, threads }, (listener, app)))
+    let server = serve(listener, app, shared.over());
+    Ok((RunningNode { api, peer, core, network, threads, shared }, server))
+}
+
+/// The socket of the epoch before may take a moment to close.
+async fn start_network(
+    config: quorate_network::Config,
+) -> Result<(Network, tokio::sync::mpsc::Receiver<quorate_network::Event>), NetworkError> {
+    const TRIES: usize = 50;
+    for _ in 0..TRIES {
+        match Network::start(config.clone()) {
+            Err(NetworkError::Bind(..)) => tokio::time::sleep(Duration::from_millis(40)).await,
+            started => return started,
+        }
+    }
+    Network::start(config)
 }
 
 fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
     let overrides: &BTreeMap<String, String> = &config.peer.addresses;
-    let genesis = member.trust.genesis();
-    genesis.members.iter().map(|other| overrides.get(&other.name).unwrap_or(&other.peer).clone()).collect()
+    let genesis = &member.trust.genesis().members;
+    let of_genesis = |name: &str| genesis.iter().find(|other| other.name == name).map(|other| &other.peer);
+    let address = |seat: &Seat| {
+        let name = &seat.member.name;
+        let hint = Some(&seat.peer).filter(|peer| !peer.is_empty());
+        overrides.get(name).or(hint).or_else(|| of_genesis(name)).cloned().unwrap_or_default()
+    };
+    member.trust.seats().seats.iter().map(address).collect()
 }
 
 fn spawn_threads(
     config: &FileConfig,
-    member: Member,
     loaded: Loaded,
-    (metrics, members, caps): (Arc<Metrics>, Arc<Members>, Caps),
+    (members, caps, vote_keys): (Arc<Members>, Caps, Vec<Ed25519Signer>),
     (network, events, outgoing): (
         &Network,
         tokio::sync::mpsc::Receiver<quorate_network::Event>,
         Option<Arc<dyn Outgoing>>,
     ),
 ) -> Result<(Threads, Service), NodeError> {
-    let Loaded { directory, log, blocks, store, machine, records, recovered, transfer, kept } = loaded;
+    let Loaded {
+        member,
+        metrics,
+        directory,
+        log,
+        blocks,
+        store,
+        machine,
+        records,
+        recovered,
+        handovers,
+        transfer,
+        kept,
+    } = loaded;
+    let store_named = members.get(member.me).and_then(|own| own.store);
+    let may_vote = directory.may_vote(store_named);
+    if !may_vote {
+        tracing::warn!(
+            event = "not_voting",
+            store = %directory.store_id(),
+            "the members' agreement does not name this store: following without voting"
+        );
+    }
     let clocks = Clocks::start();
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|error| NodeError::Disk(std::io::Error::other(error)))?;
@@ -371,6 +454,7 @@ fn spawn_threads(
         config: Config {
             me: member.me,
             members: (*members).clone(),
+            may_vote,
             parameters: member.trust.genesis().parameters.clone(),
             tuning: Tuning::default(),
             nonce,
@@ -384,8 +468,14 @@ fn spawn_threads(
         Some(directory) => {
             let made = signer.made.insert(std::sync::Arc::default()).clone();
             let genesis_text = &member.genesis_text;
-            let beginning =
-                Beginning { genesis_text, config: &host_config.config, now, records, recovered: &recovered };
+            let beginning = Beginning {
+                genesis_text,
+                config: &host_config.config,
+                seats: member.trust.seats(),
+                now,
+                records,
+                recovered: &recovered,
+            };
             let recorder = FileRecorder::begin(directory, &beginning, made)
                 .map_err(|error| NodeError::Read(directory.clone(), error))?;
             Some(recorder)
@@ -410,9 +500,10 @@ fn spawn_threads(
     let shared = Arc::new(Shared::new(
         member.trust,
         member.genesis_text,
-        member.me,
+        (member.me, may_vote),
         metrics.clone(),
         (blocks, store, machine.shared_state()),
+        handovers,
         published,
     ));
     // The core thread's inputs are bounded by what feeds them: the verify queue, the window, the waiters.
@@ -445,7 +536,8 @@ fn spawn_threads(
     threads.push(named("supply", move || supply::run(&supply_shared, &supply_input, &to_core, transfer)));
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
-    let service = Service { shared, verify, core };
+    let readiness = Arc::new(Readiness { store: directory.store_id(), keys: vote_keys });
+    let service = Service { shared, verify, core, readiness };
     Ok((Threads { ordered: threads, execution: (execution, execution_thread), directory }, service))
 }
 

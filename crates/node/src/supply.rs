@@ -6,7 +6,7 @@ use crate::shared::{Shared, post};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use quorate_engine::{Event, TransferRecord};
 use quorate_storage::{RealDisk, StateSupply, TransferFile};
-use quorate_types::{Fetch, ReplicaId};
+use quorate_types::{Epoch, Fetch, Handover, ReplicaId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) enum SupplyInput {
     /// A peer asks for this.
     Asked(ReplicaId, Fetch),
+    /// A peer is still in this epoch.
+    Handover(ReplicaId, Epoch),
     /// Keep this of the transfer to this replica.
     Keep(TransferRecord),
 }
@@ -43,6 +45,15 @@ pub(crate) fn run(
                     }
                 }
             }
+            Ok(SupplyInput::Handover(to, epoch)) => match shared.handovers.get(epoch) {
+                Ok(Some(Handover { certificate, .. })) => {
+                    post(core, CoreInput::Event(Event::HandoverRead { to, certificate }));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(event = "handover_read_failed", %error, "cannot read a handover")
+                }
+            },
             Ok(SupplyInput::Keep(record)) => keep(&mut transfer, &record),
             Err(RecvTimeoutError::Timeout) => supply.forget(),
             Err(RecvTimeoutError::Disconnected) => return,

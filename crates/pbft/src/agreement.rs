@@ -474,6 +474,9 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn deliver(&mut self, out: &mut Outbox) {
         while !self.execution_is_full() && self.installing.is_none() {
             let seq = self.delivered.next();
+            if !self.is_of_this_epoch(seq) {
+                return;
+            }
             let Some(slot) = self.slots.get(&seq) else { return };
             let Some(digest) = slot.decided else { return };
             let batch = match slot.bodies.get(&digest) {

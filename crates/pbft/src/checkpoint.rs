@@ -200,6 +200,7 @@ impl<S: Signer> Replica<S> {
         self.stable = BaseProof::Checkpoint(certificate);
         out.report(Report::CheckpointStable { seq });
         self.truncate(seq, out);
+        self.close_epoch(out);
     }
 
     /// The proven checkpoint, once it is executed. During a transfer towards it any certified block on the way will do,

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Config {
     pub me: ReplicaId,
     pub members: Members,
+    /// Whether the members' agreement names the store that this replica has (L2). If not it follows without a word.
+    pub may_vote: bool,
     pub parameters: Parameters,
     pub tuning: Tuning,
     /// Fresh and random for every start (D6).

@@ -82,14 +82,14 @@ impl<S: Signer> Replica<S> {
     /// # Panics
     /// If it is not the next one: one writer owns `executed` (N9).
     pub(crate) fn on_executed(&mut self, now: Now, execution: Execution, out: &mut Outbox) -> Verdict {
-        let Execution { seq, header_hash, time, consumed, obligation } = execution;
+        let Execution { seq, header_hash, time, consumed, outlook } = execution;
         assert_eq!(seq, self.executed.next(), "N9: execution is in order, each slot once");
         assert!(seq <= self.delivered, "N9: {seq} was executed without being delivered");
         let oldest = self.custody.oldest().map(|(id, _)| id);
         self.executed = seq;
         self.executed_time = time;
         self.headers.insert(seq, header_hash);
-        self.obligation = obligation;
+        self.look_ahead(outlook, out);
         self.release_custody(now, seq, &consumed);
         if oldest.is_some() && self.custody.oldest().map(|(id, _)| id) != oldest {
             self.oldest_was_executed(out);

@@ -2,7 +2,7 @@
 
 use crate::transfer::Installed;
 use quorate_crypto::{CheckedMessage, CheckedRecord, HashedTransaction, Verified};
-use quorate_types::{Digest, LedgerTime, Number, PublicKey, ReplicaId, Seq, SessionId};
+use quorate_types::{Digest, LedgerTime, Number, Outlook, PublicKey, ReplicaId, Seq, SessionId};
 
 /// One input of [`crate::Replica::handle`].
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub struct Execution {
     pub time: LedgerTime,
     /// The numbers that this block consumed (C1).
     pub consumed: Vec<(PublicKey, SessionId, Number)>,
-    /// The earliest ledger time at which the state needs a block (K6).
-    pub obligation: Option<LedgerTime>,
+    /// What the state after it asks of the blocks to come (K6, G1).
+    pub outlook: Outlook,
 }
 
 /// What was found on disk at the start.
@@ -56,5 +56,6 @@ pub struct Recovered {
     /// Header hashes of the blocks above the lower of `certified` and the log's stable checkpoint up to `executed`,
     /// in order: those without a certificate are attested again (M8), and checkpoints are compared (K4).
     pub headers: Vec<(Seq, Digest)>,
-    pub obligation: Option<LedgerTime>,
+    /// What the executed state asks of the blocks to come; `closes` is of the epoch that the replica is in.
+    pub outlook: Outlook,
 }

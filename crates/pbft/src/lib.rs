@@ -11,6 +11,7 @@ mod catching_up;
 mod checkpoint;
 mod config;
 mod custody;
+mod epochs;
 mod evidence;
 mod execution;
 mod input;

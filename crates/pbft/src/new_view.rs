@@ -4,8 +4,8 @@ use quorate_crypto::null_batch_digest;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
-    BaseProof, CertificateKind, Digest, Epoch, Members, Parameters, PreparedCertificate, ReplicaId, Seq,
-    Statement, View, ViewChange,
+    BaseProof, CertificateKind, Digest, Members, Parameters, PreparedCertificate, ReplicaId, Seq, Statement,
+    View, ViewChange,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +31,14 @@ impl Conclusion {
 }
 
 /// V3: whether a VIEW-CHANGE whose signatures and digests were checked keeps the rules.
-pub(crate) fn is_valid(view_change: &ViewChange, epoch: Epoch, parameters: &Parameters) -> bool {
+pub(crate) fn is_valid(view_change: &ViewChange, members: &Members, parameters: &Parameters) -> bool {
+    let epoch = members.epoch();
     let signed = &view_change.statement;
     let Statement::ViewChange { view, base, .. } = signed.statement else { return false };
     let proven = match &view_change.base_proof {
-        BaseProof::Genesis => base == Seq::ZERO,
+        BaseProof::Genesis | BaseProof::Opening(_) => {
+            view_change.base_proof == members.opening() && base == members.after()
+        }
         BaseProof::Checkpoint(certificate) => {
             certificate.kind == CertificateKind::Checkpoint
                 && certificate.epoch == epoch
@@ -132,7 +135,7 @@ pub(crate) fn follows(
     let exactly_q = chosen.len() == members.quorums().strong() && named.len() == chosen.len();
     let valid = named
         .iter()
-        .all(|view_change| view_change.view() == *view && is_valid(view_change, members.epoch(), parameters));
+        .all(|view_change| view_change.view() == *view && is_valid(view_change, members, parameters));
     if members.primary(*view) != signer || (!distinct && !mutant("m3")) || !exactly_q || !valid {
         return None;
     }

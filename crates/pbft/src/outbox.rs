@@ -5,7 +5,7 @@ use quorate_crypto::HashedBatch;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
 use quorate_types::{
-    BlockCertificate, Digest, Fetch, Message, Record, ReplicaId, Reservation, Seq, SignedStatement,
+    BlockCertificate, Digest, Epoch, Fetch, Message, Record, ReplicaId, Reservation, Seq, SignedStatement,
     Suspicion, View,
 };
 use std::sync::Arc;
@@ -64,6 +64,16 @@ pub enum Effect {
     /// Put the fetched state after block `seq` in place of the executed one, once what was handed over before is executed (T3).
     InstallState {
         seq: Seq,
+    },
+    /// The last block of the epoch is stable (G2): start the next epoch from what is stored. All that this replica still says is of the
+    /// epoch that ends, for those who are behind.
+    CloseEpoch {
+        last: Seq,
+    },
+    /// A peer is in an older epoch: send it the certificate of the last checkpoint there (G2).
+    SupplyHandover {
+        to: ReplicaId,
+        epoch: Epoch,
     },
     /// Something that people or metrics should know.
     Report(Report),

@@ -13,6 +13,7 @@ use quorate_types::{
     BaseProof, BlockCertificate, Digest, Hello, HelloReply, Message, NewView, Notice, Now, Record, ReplicaId,
     Seq, SignedStatement, Statement, StatementKind, Suspicion, View,
 };
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -44,8 +45,10 @@ impl Greeting {
 impl<S: Signer> Replica<S> {
     /// Rebuilds the position that the log records, and asks peers what they hold of it.
     pub(crate) fn recover(&mut self, recovered: Recovered, now: Now, out: &mut Outbox) {
-        let Recovered { records, executed, batches, certified, headers, obligation } = recovered;
-        self.greeting.first_start = records.len() <= 1 && executed.0 == Seq::ZERO;
+        let Recovered { records, executed, batches, certified, headers, outlook } = recovered;
+        // Whatever is said of an epoch is in the log that begins with its anchor, until a later checkpoint is stable.
+        self.greeting.first_start = records.len() <= 1 && executed.0 == self.config.members.after();
+        (self.base, self.stable) = (self.config.members.opening(), self.config.members.opening());
         if records.is_empty() {
             out.record(self.anchor());
         }
@@ -61,7 +64,7 @@ impl<S: Signer> Replica<S> {
         self.pledges.forget_settled(self.settled());
         let (seq, header, time) = executed;
         (self.executed, self.delivered, self.executed_time) = (seq, seq, time);
-        self.obligation = obligation;
+        (self.obligation, self.closes) = (outlook.obligation, outlook.closes);
         self.headers = headers.into_iter().collect();
         self.headers.insert(seq, header);
         self.attestations.start_at(certified);
@@ -73,7 +76,9 @@ impl<S: Signer> Replica<S> {
         self.next_proposal = self.highest_proposed().max(self.base.base()).next();
         self.catching_up = self.base.base() > self.executed;
         self.drop_overtaken_slots();
+        self.slots.retain(|seq, _| self.closes.is_none_or(|last| *seq <= last));
         self.greet(now, out);
+        self.close_epoch(out);
     }
 
     fn anchor(&self) -> Record {
@@ -332,8 +337,11 @@ impl<S: Signer> Replica<S> {
     /// Amnesia is a statement of a view above the own, or a vote of this view above what is settled that the log lacks or
     /// contradicts and no reservation speaks of (D7). Votes at or below that, or in lower views, prove nothing (F11).
     fn has_forgotten(&self, signed: &SignedStatement) -> bool {
-        if signed.epoch > self.epoch() {
-            return true;
+        match signed.epoch.cmp(&self.epoch()) {
+            Ordering::Greater => return true,
+            // What was said in a former epoch binds nobody in this one.
+            Ordering::Less => return false,
+            Ordering::Equal => {}
         }
         let view = signed.statement.view().unwrap_or(View::ZERO);
         match signed.statement.seq() {

@@ -57,6 +57,9 @@ pub(crate) struct BlockFetch {
     pub(crate) hint: Option<ReplicaId>,
 }
 
+/// The least time between two repairs of one peer.
+const PAUSE: Duration = Duration::from_millis(20);
+
 impl Peers {
     /// The most messages kept for any one peer (R2).
     pub(crate) fn most_future(&self) -> usize {
@@ -203,9 +206,11 @@ impl<S: Signer> Replica<S> {
 
     /// R1: a peer's position. What it lacks and this replica has is sent, at most every few milliseconds.
     fn on_status(&mut self, now: Now, from: ReplicaId, status: Status, out: &mut Outbox) -> Verdict {
-        const PAUSE: Duration = Duration::from_millis(20);
-        if status.epoch != self.epoch() || status.slots.len() > limits::STATUS_SLOTS {
+        if status.slots.len() > limits::STATUS_SLOTS {
             return Verdict::Ignored(Ignored::Invalid);
+        }
+        if status.epoch != self.epoch() {
+            return self.on_status_of_other_epoch(now, from, &status, out);
         }
         self.peers.status.insert(from, status.clone());
         if status.stable > self.executed
@@ -213,16 +218,24 @@ impl<S: Signer> Replica<S> {
         {
             self.peers.fetch.hint = Some(from);
         }
-        let last = self.peers.repaired.get(&from).copied();
-        if last.is_some_and(|last| now.monotonic.since(last) < PAUSE) {
+        if !self.may_repair(from, now) {
             return Verdict::Accepted;
         }
-        self.peers.repaired.insert(from, now.monotonic);
         self.repair_view(from, &status, out);
         self.repair_checkpoint(from, &status, out);
         self.repair_slots(from, &status, out);
         self.repair_attests(now, from, &status, out);
         Verdict::Accepted
+    }
+
+    /// Whether it is time to repair what this peer lacks; if so, the next time is later.
+    pub(crate) fn may_repair(&mut self, peer: ReplicaId, now: Now) -> bool {
+        let last = self.peers.repaired.get(&peer).copied();
+        if last.is_some_and(|last| now.monotonic.since(last) < PAUSE) {
+            return false;
+        }
+        self.peers.repaired.insert(peer, now.monotonic);
+        true
     }
 
     fn repair_view(&self, to: ReplicaId, status: &Status, out: &mut Outbox) {

@@ -47,6 +47,8 @@ pub struct Replica<S> {
     /// Header hashes of executed blocks above the stable checkpoint and of the checkpoint itself (K4).
     pub(crate) headers: BTreeMap<Seq, Digest>,
     pub(crate) obligation: Option<quorate_types::LedgerTime>,
+    /// The last slot of this epoch, if that is known (G1): nothing above it is decided by these members.
+    pub(crate) closes: Option<Seq>,
     /// The next sequence number to propose when primary.
     pub(crate) next_proposal: Seq,
     pub(crate) gathering: Gathering,
@@ -143,6 +145,7 @@ impl<S: Signer> Replica<S> {
             executed_time: quorate_types::LedgerTime::default(),
             headers: BTreeMap::new(),
             obligation: None,
+            closes: None,
             next_proposal: Seq::new(1),
             gathering: Gathering::default(),
             custody: Custody::default(),
@@ -159,7 +162,7 @@ impl<S: Signer> Replica<S> {
             last_empty: None,
             peers: Peers::default(),
             greeting: Greeting::new(config.nonce),
-            learner: false,
+            learner: !config.may_vote,
             halted: false,
             catching_up: false,
             installing: None,
@@ -451,7 +454,8 @@ impl<S: Signer> Replica<S> {
 
     /// The highest slot in which votes are cast.
     pub(crate) fn window_end(&self) -> Seq {
-        self.base.base().plus(self.config.parameters.window)
+        let end = self.base.base().plus(self.config.parameters.window);
+        self.closes.map_or(end, |last| last.min(end))
     }
 
     /// Whether statements may be made: not before the HELLO replies (D6), not by a learner (L1), not once halted (K4).

@@ -10,8 +10,8 @@ use quorate_crypto::{
 };
 use quorate_types::{
     Block, BlockCertificate, CertifiedBlock, Digest, Epoch, Header, LedgerId, LedgerTime, Member, Members,
-    Message, Monotonic, Now, Number, Parameters, PublicKey, Record, ReplicaId, Reservation, Seq, SessionId,
-    Signature, SignedStatement, SignedTransaction, Statement, Transaction, Wall,
+    Message, Monotonic, Now, Number, Outlook, Parameters, PublicKey, Record, ReplicaId, Reservation, Seq,
+    SessionId, Signature, SignedStatement, SignedTransaction, Statement, Transaction, Wall,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -125,9 +125,18 @@ pub(crate) struct Node {
     pub(crate) certificates: BTreeMap<Seq, BlockCertificate>,
     pub(crate) reports: Vec<Report>,
     starts: u8,
+    /// Whether the members name its store (L2).
+    pub(crate) may_vote: bool,
+    /// The last blocks of epochs that it said are over (G2).
+    pub(crate) closed: Vec<Seq>,
+    /// Peers in an older epoch, whom it wants to be sent its end.
+    pub(crate) handovers: Vec<(ReplicaId, Epoch)>,
     /// What became durable of reservations in this run (D7).
     reserved: Option<Reservation>,
 }
+
+/// A batch that was handed over to a member's execution.
+type Handed = (u16, Seq, Option<Arc<quorate_crypto::HashedBatch>>);
 
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
@@ -137,7 +146,16 @@ pub(crate) struct Cluster {
     pub(crate) parameters: Parameters,
     /// Every statement that ever left a replica.
     pub(crate) sent: Vec<SignedStatement>,
+    /// The block that changes the members, and the last one of the epoch (G1).
+    pub(crate) change: Option<(Seq, Seq)>,
+    /// Batches that wait for [`Cluster::execute_next`], if execution is not immediate.
+    pub(crate) held: Option<VecDeque<Handed>>,
     cache: Cache,
+}
+
+/// The last block of the epoch, as the state after block `seq` knows it.
+fn closes(change: Option<(Seq, Seq)>, seq: Seq) -> Option<Seq> {
+    change.filter(|(change, _)| *change <= seq).map(|(_, last)| last)
 }
 
 impl Cluster {
@@ -151,6 +169,12 @@ impl Cluster {
 
     /// `n` replicas that have just started.
     pub(crate) fn cold(n: u16, parameters: Parameters) -> Self {
+        Self::of(members(n), parameters)
+    }
+
+    /// These members, who have just started.
+    pub(crate) fn of(members: Members, parameters: Parameters) -> Self {
+        let n = members.count();
         let node = |_| Node {
             replica: None,
             log: TestLog::default(),
@@ -158,6 +182,9 @@ impl Cluster {
             certificates: BTreeMap::new(),
             reports: Vec::new(),
             starts: 0,
+            may_vote: true,
+            closed: Vec::new(),
+            handovers: Vec::new(),
             reserved: None,
         };
         let now = Now { monotonic: Monotonic(1_000_000), wall: Wall(1_000_000) };
@@ -165,9 +192,11 @@ impl Cluster {
             nodes: (0..n).map(node).collect(),
             queue: VecDeque::new(),
             now,
-            members: members(n),
+            members,
             parameters,
             sent: Vec::new(),
+            change: None,
+            held: None,
             cache: Cache::new(1 << 14),
         };
         for member in 0..n {
@@ -183,16 +212,16 @@ impl Cluster {
         let config = Config {
             me: id(member),
             members: self.members.clone(),
+            may_vote: node.may_vote,
             parameters: self.parameters.clone(),
             tuning: Tuning { gather_requests: 0, ..Tuning::default() },
             nonce: [node.starts; 32],
         };
         let records = verify_all(&self.members, &TestVerifier, &self.cache, node.log.durable.clone());
+        let begin = (self.members.after(), Digest::ZERO, LedgerTime(0));
         let executed =
-            node.blocks.last().map_or((Seq::ZERO, Digest::ZERO, LedgerTime(0)), |(header, hash, _)| {
-                (header.height, *hash, header.time)
-            });
-        let mut certified = Seq::ZERO;
+            node.blocks.last().map_or(begin, |(header, hash, _)| (header.height, *hash, header.time));
+        let mut certified = self.members.after();
         while node.certificates.contains_key(&certified.next()) {
             certified = certified.next();
         }
@@ -202,7 +231,7 @@ impl Cluster {
             batches: node.blocks.iter().map(|(header, _, _)| (header.height, header.batch_digest)).collect(),
             certified,
             headers: node.blocks.iter().map(|(header, hash, _)| (header.height, *hash)).collect(),
-            obligation: None,
+            outlook: Outlook { obligation: None, closes: closes(self.change, executed.0) },
         };
         let mut out = Outbox::new();
         node.replica = Some(Replica::start(config, key(member), recovered, self.now, &mut out));
@@ -245,7 +274,14 @@ impl Cluster {
                 }
             }
             Effect::Send { to, message } => self.send(member, to, message),
-            Effect::Execute { seq, batch } => self.execute(member, seq, batch),
+            Effect::Execute { seq, batch } => match &mut self.held {
+                None => self.execute(member, seq, batch),
+                Some(held) => held.push_back((member, seq, batch)),
+            },
+            Effect::CloseEpoch { last } => self.nodes[usize::from(member)].closed.push(last),
+            Effect::SupplyHandover { to, epoch } => {
+                self.nodes[usize::from(member)].handovers.push((to, epoch));
+            }
             Effect::MakeDurable { seq } => {
                 let _ = self.input(member, Input::CheckpointDurable { seq });
             }
@@ -297,8 +333,20 @@ impl Cluster {
             .map(|signed| (signed.transaction.sender, signed.transaction.session, signed.transaction.number))
             .collect();
         node.blocks.push((header, header_hash, batch));
-        let execution = Execution { seq, header_hash, time, consumed, obligation: None };
+        let outlook = Outlook { obligation: None, closes: closes(self.change, seq) };
+        let execution = Execution { seq, header_hash, time, consumed, outlook };
         let _ = self.input(member, Input::Executed(execution));
+    }
+
+    /// Executes what waits longest at each member.
+    pub(crate) fn execute_next(&mut self) {
+        for member in 0..self.members.count() {
+            let held = self.held.as_mut().expect("execution is held");
+            let next = held.iter().position(|(of, _, _)| *of == member);
+            if let Some((_, seq, batch)) = next.and_then(|next| held.remove(next)) {
+                self.execute(member, seq, batch);
+            }
+        }
     }
 
     fn supply(&mut self, member: u16, to: ReplicaId, from: Seq) {

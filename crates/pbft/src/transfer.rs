@@ -8,7 +8,7 @@ use crate::replica::Replica;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{Signer, header_hash};
 use quorate_types::probes::hit;
-use quorate_types::{BaseProof, BlockCertificate, Digest, Header, LedgerTime, Seq};
+use quorate_types::{BaseProof, BlockCertificate, Digest, Header, LedgerTime, Outlook, Seq};
 
 /// A state that is durable in place of the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,16 +17,17 @@ pub struct Installed {
     pub seq: Seq,
     pub header_hash: Digest,
     pub time: LedgerTime,
-    pub obligation: Option<LedgerTime>,
+    /// What that state asks of the blocks to come (K6, G1).
+    pub outlook: Outlook,
     /// Checked; of this header.
     pub certificate: BlockCertificate,
 }
 
 impl Installed {
     /// Of the block with this header, which the certificate proves.
-    pub fn of(header: &Header, certificate: BlockCertificate, obligation: Option<LedgerTime>) -> Self {
+    pub fn of(header: &Header, certificate: BlockCertificate, outlook: Outlook) -> Self {
         let (seq, time, header_hash) = (header.height, header.time, header_hash(header));
-        Self { seq, header_hash, time, obligation, certificate }
+        Self { seq, header_hash, time, outlook, certificate }
     }
 }
 
@@ -50,7 +51,7 @@ impl<S: Signer> Replica<S> {
 
     /// T3, T4: the state is installed and durable.
     pub(crate) fn on_installed(&mut self, installed: Installed, out: &mut Outbox) -> Verdict {
-        let Installed { seq, header_hash, time, obligation, certificate } = installed;
+        let Installed { seq, header_hash, time, outlook, certificate } = installed;
         if self.installing.take() != Some(seq) {
             return Verdict::Ignored(Ignored::Unasked);
         }
@@ -67,7 +68,7 @@ impl<S: Signer> Replica<S> {
         self.delivered = seq;
         self.durable = self.durable.max(seq);
         self.executed_time = time;
-        self.obligation = obligation;
+        self.look_ahead(outlook, out);
         self.headers.insert(seq, header_hash);
         // Its certificate is kept like one that came with a block: the state is stable by it, wherever base is by now (K2).
         self.attestations.start_at(seq.previous());

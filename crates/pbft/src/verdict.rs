@@ -30,6 +30,8 @@ pub enum Ignored {
     CustodyFull,
     /// It was not asked for.
     Unasked,
+    /// The peer is in a later epoch (G2).
+    OtherEpoch,
     /// The peer was given enough of late (R1).
     OverBudget,
     /// This replica does not vote now: starting, learning or halted.

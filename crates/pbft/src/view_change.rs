@@ -178,7 +178,7 @@ impl<S: Signer> Replica<S> {
         if signed.signer == self.me() {
             return Verdict::Ignored(Ignored::Duplicate);
         }
-        if !new_view::is_valid(&view_change, self.epoch(), &self.config.parameters) {
+        if !new_view::is_valid(&view_change, &self.config.members, &self.config.parameters) {
             return self.condemn_view_statement(signed.clone(), out);
         }
         if let Some(known) = self.view_changes.latest.get(&signed.signer) {
@@ -475,7 +475,7 @@ impl<S: Signer> Replica<S> {
     }
 
     /// Which requests are in a slot is decided anew: those of O and of decided slots are, the others wait again.
-    fn reclaim_custody(&mut self) {
+    pub(crate) fn reclaim_custody(&mut self) {
         self.custody.unmark_all();
         let mut marks = Vec::new();
         for (seq, slot) in self.slots.range(self.executed.next()..) {

@@ -8,7 +8,7 @@ use quorate_crypto::{
     Claim, Ed25519Verifier, HashedBatch, Rule, Verifier, header_hash, merkle_root, null_batch_digest,
 };
 use quorate_types::{
-    Batch, Block, BlockCertificate, Digest, Header, LedgerTime, ReplicaId, Seq, SignedTransaction,
+    Batch, Block, BlockCertificate, Digest, Epoch, Header, LedgerTime, ReplicaId, Seq, SignedTransaction,
     TransactionId, TransactionResult,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -28,7 +28,7 @@ pub struct ChainError {
 pub enum Fault {
     #[error("it is of another ledger")]
     OtherLedger,
-    #[error("it names other members than the genesis does")]
+    #[error("it names other members than those who own the next block")]
     OtherMembers,
     #[error("it follows block {0}")]
     OutOfOrder(Seq),
@@ -143,7 +143,7 @@ fn contents_fault(
     if header.ledger != trust.ledger() {
         return Some(Fault::OtherLedger);
     }
-    if header.epoch != trust.members().epoch() || header.members_hash != trust.members_hash() {
+    if !trust.names_members(header) {
         return Some(Fault::OtherMembers);
     }
     if header.batch_digest != batch.map_or_else(null_batch_digest, HashedBatch::digest) {
@@ -170,6 +170,7 @@ fn contents_fault(
 /// A certificate with enough valid signatures (M8). Which header it is of was not compared.
 #[derive(Clone, Debug)]
 pub struct CheckedCertificate {
+    epoch: Epoch,
     height: Seq,
     header: Digest,
     signers: Vec<ReplicaId>,
@@ -193,9 +194,9 @@ pub fn check_certificates(
 ) -> Vec<Result<CheckedCertificate, ChainError>> {
     let checked = trust.check_certificates(certificates);
     let of = |(certificate, checked): (&&BlockCertificate, Result<Vec<ReplicaId>, CertificateError>)| {
-        let height = certificate.height;
+        let (epoch, height) = (certificate.epoch, certificate.height);
         match checked {
-            Ok(signers) => Ok(CheckedCertificate { height, header: certificate.header, signers }),
+            Ok(signers) => Ok(CheckedCertificate { epoch, height, header: certificate.header, signers }),
             Err(error) => Err(ChainError { height, fault: Fault::Certificate(error) }),
         }
     };
@@ -227,7 +228,7 @@ pub struct Chain {
     /// Certificates of blocks that have not come yet.
     early: BTreeMap<Seq, CheckedCertificate>,
     certified: Seq,
-    signers: BTreeSet<ReplicaId>,
+    signers: BTreeSet<(Epoch, ReplicaId)>,
     totals: Totals,
 }
 
@@ -248,7 +249,7 @@ impl Chain {
     ) -> Result<Self, ChainError> {
         let fault = if header.ledger != trust.ledger() {
             Some(Fault::OtherLedger)
-        } else if header.epoch != trust.members().epoch() || header.members_hash != trust.members_hash() {
+        } else if !trust.names_members(header) {
             Some(Fault::OtherMembers)
         } else if certificate.height != header.height {
             Some(Fault::OtherCertified)
@@ -303,8 +304,8 @@ impl Chain {
         self.certified
     }
 
-    /// Who signed any certificate.
-    pub fn signers(&self) -> &BTreeSet<ReplicaId> {
+    /// Who signed any certificate, in which epoch.
+    pub fn signers(&self) -> &BTreeSet<(Epoch, ReplicaId)> {
         &self.signers
     }
 
@@ -366,7 +367,8 @@ impl Chain {
         totals.certificates += 1;
         totals.signatures += valid as u64;
         self.certified = self.certified.max(height);
-        self.signers.extend(certificate.signers);
+        let epoch = certificate.epoch;
+        self.signers.extend(certificate.signers.into_iter().map(|signer| (epoch, signer)));
         Ok(())
     }
 }

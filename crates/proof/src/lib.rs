@@ -7,4 +7,4 @@ mod receipt_file;
 mod trust;
 
 pub use receipt::{Receipt, ReceiptError, VerifiedReceipt};
-pub use trust::{CertificateError, TrustRoot};
+pub use trust::{CertificateError, HandoverError, TrustRoot};

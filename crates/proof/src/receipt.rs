@@ -1,9 +1,9 @@
 //! Receipts: a transaction, its result, and why a quorum of members stands behind both (C3, C4).
 
-use crate::trust::{CertificateError, TrustRoot};
+use crate::trust::{CertificateError, HandoverError, TrustRoot};
 use quorate_crypto::{Claim, Ed25519Verifier, MerklePath, Rule, Verifier, last_linked, transaction_id};
 use quorate_types::{
-    BlockCertificate, Digest, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId,
+    BlockCertificate, Digest, Handover, Header, LedgerTime, ReplicaId, Seq, SignedTransaction, TransactionId,
     TransactionResult,
 };
 
@@ -19,6 +19,8 @@ pub struct Receipt {
     pub header: Header,
     /// The headers above it, up to the one that the certificate names; none if that is its own (M8).
     pub links: Vec<Header>,
+    /// How the epochs before its own ended, from the first on: for whoever holds the genesis alone (G4).
+    pub handovers: Vec<Handover>,
     /// q ATTESTs or CHECKPOINTs on the hash of the last header.
     pub certificate: BlockCertificate,
 }
@@ -30,6 +32,10 @@ pub enum ReceiptError {
     OtherLedger { found: String, expected: String },
     #[error("the header names another member set than the genesis")]
     OtherMembers,
+    #[error("it is of epoch {0}, and does not tell who its members are")]
+    UnknownEpoch(u64),
+    #[error("a change of the members does not hold: {0}")]
+    Handover(HandoverError),
     #[error("the certificate is for another header")]
     OtherHeader,
     #[error("the headers between the block and the certificate are no chain")]
@@ -67,9 +73,23 @@ impl Receipt {
     /// # Errors
     /// With the first thing that does not hold.
     pub fn verify(&self, trust: &TrustRoot) -> Result<VerifiedReceipt, ReceiptError> {
+        let followed = self.follow(trust)?;
+        let trust = followed.as_ref().unwrap_or(trust);
         let verified = self.verify_without_certificate(trust)?;
         let signers = trust.check_certificate(&self.certificate).map_err(ReceiptError::Certificate)?;
         Ok(VerifiedReceipt { signers, ..verified })
+    }
+
+    /// What is trusted with what the receipt tells of later members, if it tells anything new.
+    fn follow(&self, trust: &TrustRoot) -> Result<Option<TrustRoot>, ReceiptError> {
+        if self.handovers.is_empty() {
+            return Ok(None);
+        }
+        let mut followed = trust.clone();
+        for handover in &self.handovers {
+            followed.follow(handover).map_err(ReceiptError::Handover)?;
+        }
+        Ok(Some(followed))
     }
 
     /// Everything but the certificate's signatures, for a caller that has checked this very certificate before.
@@ -84,12 +104,16 @@ impl Receipt {
                 return Err(ReceiptError::OtherLedger { found, expected });
             }
         }
-        if self.header.epoch != trust.members().epoch() || self.header.members_hash != trust.members_hash() {
+        let last = self.links.last().unwrap_or(&self.header);
+        if trust.members_of(last.epoch).is_none() {
+            return Err(ReceiptError::UnknownEpoch(last.epoch.get()));
+        }
+        if !self.links.iter().chain([&self.header]).all(|header| trust.names_members(header)) {
             return Err(ReceiptError::OtherMembers);
         }
         let (height, hash) = self.chain(trust).ok_or(ReceiptError::BrokenChain)?;
         let certificate = &self.certificate;
-        if (certificate.epoch, certificate.height, certificate.header) != (self.header.epoch, height, hash) {
+        if (certificate.epoch, certificate.height, certificate.header) != (last.epoch, height, hash) {
             return Err(ReceiptError::OtherHeader);
         }
         self.verify_contents()
@@ -101,9 +125,7 @@ impl Receipt {
         if self.links.len() as u64 > most {
             return None;
         }
-        let members = |header: &Header| (header.epoch, header.members_hash);
-        let alike = self.links.iter().all(|link| members(link) == members(&self.header));
-        last_linked(&self.header, &self.links).filter(|_| alike)
+        last_linked(&self.header, &self.links)
     }
 
     fn verify_contents(&self) -> Result<VerifiedReceipt, ReceiptError> {

@@ -4,8 +4,8 @@
 use crate::receipt::{Receipt, ReceiptError};
 use quorate_crypto::MerklePath;
 use quorate_types::{
-    BlockCertificate, CertificateKind, Digest, Epoch, Header, LedgerTime, ReplicaId, Seq, SignedTransaction,
-    Transaction, TransactionResult,
+    BlockCertificate, CertificateKind, Digest, Epoch, Handover, Header, LedgerTime, MemberSet, ReplicaId,
+    Seq, Signature, SignedTransaction, Transaction, TransactionResult,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,19 @@ struct File {
     /// Left out if the certificate is of the header itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<HeaderFile>,
+    /// Left out in the first epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    handovers: Vec<HandoverFile>,
     certificate: CertificateFile,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandoverFile {
+    header: HeaderFile,
+    certificate: CertificateFile,
+    /// The leaf of the member set.
+    next_members: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,21 +104,16 @@ impl Receipt {
             result_path: text(&self.result_path.siblings),
             header: file_of(&self.header),
             links: self.links.iter().map(file_of).collect(),
-            certificate: CertificateFile {
-                kind: match self.certificate.kind {
-                    CertificateKind::Attest => "attest".to_owned(),
-                    CertificateKind::Checkpoint => "checkpoint".to_owned(),
-                },
-                signatures: self
-                    .certificate
-                    .signatures
-                    .iter()
-                    .map(|(member, signature)| SignatureFile {
-                        member: member.get(),
-                        signature: signature.to_string(),
-                    })
-                    .collect(),
-            },
+            handovers: self
+                .handovers
+                .iter()
+                .map(|handover| HandoverFile {
+                    header: file_of(&handover.header),
+                    certificate: certificate_file(&handover.certificate),
+                    next_members: hex::encode(handover.next.to_bytes()),
+                })
+                .collect(),
+            certificate: certificate_file(&self.certificate),
         };
         let mut json = serde_json::to_string_pretty(&file).expect("plain fields");
         json.push('\n');
@@ -144,10 +151,32 @@ impl Receipt {
             result,
             result_path: path(&file.result_path, "result_path")?,
             certificate: certificate_of(&file.certificate, links.last().unwrap_or(&header))?,
+            handovers: file.handovers.iter().map(handover_of).collect::<Result<_, _>>()?,
             header,
             links,
         })
     }
+}
+
+fn certificate_file(certificate: &BlockCertificate) -> CertificateFile {
+    let signed = |(member, signature): &(ReplicaId, Signature)| SignatureFile {
+        member: member.get(),
+        signature: signature.to_string(),
+    };
+    CertificateFile {
+        kind: match certificate.kind {
+            CertificateKind::Attest => "attest".to_owned(),
+            CertificateKind::Checkpoint => "checkpoint".to_owned(),
+        },
+        signatures: certificate.signatures.iter().map(signed).collect(),
+    }
+}
+
+fn handover_of(file: &HandoverFile) -> Result<Handover, ReceiptError> {
+    let header = header_of(&file.header)?;
+    let certificate = certificate_of(&file.certificate, &header)?;
+    let next = hex::decode(&file.next_members).ok().and_then(|bytes| MemberSet::from_bytes(&bytes).ok());
+    Ok(Handover { header, certificate, next: next.ok_or_else(|| malformed("next_members"))? })
 }
 
 fn file_of(header: &Header) -> HeaderFile {

@@ -1,5 +1,6 @@
 //! The world: replicas, messages in flight, a clock.
 
+mod epochs;
 mod faults;
 mod instances;
 mod perform;
@@ -22,9 +23,9 @@ use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verifi
 use quorate_engine::{Answer, Event, Turn, dispatch};
 use quorate_ledger::ExecutedBlock;
 use quorate_pbft::{Outbox, Released, ReplicaStatus, Report, release};
-use quorate_types::{Genesis, Members, Message, Notice, Now, ReplicaId, SignedTransaction};
+use quorate_types::{Epoch, Genesis, Members, Message, Notice, Now, ReplicaId, SignedTransaction};
 pub use setup::Setup;
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,12 +52,13 @@ impl InFlight {
 struct Sent {
     message: Message,
     bytes: usize,
-    checked: OnceCell<Result<Verified<CheckedMessage>, Malformed>>,
+    /// By the epoch of the member set.
+    checked: RefCell<BTreeMap<Epoch, Result<Verified<CheckedMessage>, Malformed>>>,
 }
 
 impl Sent {
     fn new(message: Message, bytes: usize) -> Rc<Self> {
-        Rc::new(Self { message, bytes, checked: OnceCell::new() })
+        Rc::new(Self { message, bytes, checked: RefCell::default() })
     }
 }
 
@@ -79,6 +81,11 @@ enum Happening {
         member: ReplicaId,
         incarnation: u64,
     },
+    /// Its epoch is over: it starts in the next one.
+    OpenEpoch {
+        member: ReplicaId,
+        incarnation: u64,
+    },
 }
 
 impl Happening {
@@ -86,9 +93,10 @@ impl Happening {
     fn member(&self) -> ReplicaId {
         match self {
             Self::Deliver(in_flight) | Self::Handle(in_flight) => in_flight.to,
-            Self::Sync { member, .. } | Self::Deadline { member, .. } | Self::Executed { member, .. } => {
-                *member
-            }
+            Self::Sync { member, .. }
+            | Self::Deadline { member, .. }
+            | Self::OpenEpoch { member, .. }
+            | Self::Executed { member, .. } => *member,
         }
     }
 }
@@ -183,7 +191,7 @@ impl Cluster {
         let caps = Caps::new(&members, &genesis.parameters);
         Self {
             checkers: Checkers::new(&members, &setup.parameters),
-            nodes: (0..setup.n).map(|_| Node::new()).collect(),
+            nodes: ReplicaId::all(setup.n).map(Node::new).collect(),
             twins: Vec::new(),
             script: None,
             genesis,
@@ -276,12 +284,13 @@ impl Cluster {
         let now = self.clocks(member);
         let me = self.member_of(member);
         let node = &mut self.nodes[member.index()];
-        let outbox = node.start(&self.genesis, &self.members, me, now)?;
+        let outbox = node.start(&self.genesis, *self.members.ledger(), me, now)?;
         if let Some(lost) = node.lost.take() {
             self.checkers.lost_records(me, lost);
         }
         if let Some(process) = &node.process {
             self.checkers.agreement.restarted(member, &process.blocks);
+            self.checkers.epoch(&process.members);
         }
         if let Some(story) = &mut self.story {
             story.push(Told::Started { member });
@@ -323,7 +332,7 @@ impl Cluster {
         if let Some(story) = &mut self.story {
             story.push(Told::Crashed { member });
         }
-        for disk in [&node.disks.log, &node.disks.blocks, &node.disks.transfer] {
+        for disk in node.disks.files() {
             disk.crash(&mut *kept);
         }
         self.crash_at.remove(&member);
@@ -496,6 +505,7 @@ impl Cluster {
                 }
             }
             Happening::Deadline { member, incarnation } => self.deadline(member, incarnation, at),
+            Happening::OpenEpoch { member, incarnation } => self.open_epoch(member, incarnation),
         }
         true
     }

@@ -51,6 +51,7 @@ pub const MUTANTS: &[Mutant] = &[
     ("m53", "NEW-VIEW without holding a body"),
     ("m54", "PREPARE again after a restart, whatever was reserved"),
     ("m55", "a restarted primary stays primary, whatever was reserved"),
+    ("m56", "slots beyond the end of an epoch are executed"),
     ("m57", "amnesia is inferred from votes at or below stable"),
     ("m58", "a verification is remembered without the signature"),
 ];

@@ -1,14 +1,17 @@
 //! One simulated process, its disks and its clock.
 
-use crate::promised::{Lost, Promised};
+use crate::promised::{Lost, Promised, WatchedLog};
 use crate::scheme::{SimSigner, SimVerifier};
 use quorate_codec::Caps;
+use quorate_crypto::Signer;
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
-use quorate_storage::recovery::{finish_install, recover, replay};
-use quorate_storage::{BlockStore, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer};
-use quorate_types::{Genesis, Members, Monotonic, Now, ReplicaId, Reservation, Wall};
+use quorate_storage::recovery::{Found, finish_install, open_epoch, recover, replay};
+use quorate_storage::{
+    BlockStore, Handovers, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer,
+};
+use quorate_types::{Genesis, LedgerId, Members, Monotonic, Now, ReplicaId, Reservation, StoreId, Wall};
 use std::collections::VecDeque;
 
 /// Small segments, so that simulations cross their boundaries.
@@ -26,6 +29,7 @@ pub(crate) struct Disks {
     pub(crate) blocks: SimulatedDisk,
     pub(crate) state: MemoryStateStore,
     pub(crate) transfer: SimulatedDisk,
+    pub(crate) handovers: SimulatedDisk,
 }
 
 impl Disks {
@@ -36,7 +40,13 @@ impl Disks {
             blocks: self.blocks.fork(),
             state: self.state.clone(),
             transfer: self.transfer.fork(),
+            handovers: self.handovers.fork(),
         }
+    }
+
+    /// All but the state, of which a commit is whole or not there.
+    pub(crate) fn files(&self) -> [&SimulatedDisk; 4] {
+        [&self.log, &self.blocks, &self.transfer, &self.handovers]
     }
 }
 
@@ -64,6 +74,8 @@ impl Clock {
 /// A process that runs.
 pub(crate) struct Process {
     pub(crate) host: Host<SimSigner>,
+    /// Of the epoch that it is in.
+    pub(crate) members: Members,
     pub(crate) log: SegmentedLog<SimulatedDisk>,
     pub(crate) blocks: BlockStore<SimulatedDisk>,
     pub(crate) machine: Machine,
@@ -77,11 +89,16 @@ pub(crate) struct Process {
     pub(crate) supply: StateSupply,
     /// What it keeps of a state that it fetches.
     pub(crate) transfer: TransferFile<SimulatedDisk>,
+    pub(crate) handovers: Handovers<SimulatedDisk>,
 }
 
 /// One member: its disks, and its process if it runs.
 pub(crate) struct Node {
     pub(crate) disks: Disks,
+    /// How many stores it had before this one: to members of the genesis, which name none, the first one belongs (L2).
+    pub(crate) stores_before: u8,
+    /// The vote keys that it has, the first one since the genesis.
+    pub(crate) keys: Vec<SimSigner>,
     pub(crate) process: Option<Process>,
     /// Starts so far: what was meant for an earlier process reaches no later one.
     pub(crate) incarnation: u64,
@@ -101,9 +118,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(member: ReplicaId) -> Self {
         Self {
             disks: Disks::default(),
+            stores_before: 0,
+            keys: vec![vote_key(member)],
             process: None,
             incarnation: 0,
             clock: Clock { ahead_ms: 0, rate: 1_000 },
@@ -120,11 +139,22 @@ impl Node {
     /// A process that would start from the disks as a crash would leave them now.
     pub(crate) fn after_crash(&self) -> Self {
         let disks = self.disks.fork();
-        disks.log.crash(|_| 0);
-        disks.blocks.crash(|_| 0);
-        disks.transfer.crash(|_| 0);
-        let promised = self.promised.clone();
-        Self { disks, promised, incarnation: self.incarnation, ..Self::new() }
+        disks.files().into_iter().for_each(|disk| disk.crash(|_| 0));
+        Self {
+            disks,
+            process: None,
+            incarnation: self.incarnation,
+            stores_before: self.stores_before,
+            keys: self.keys.clone(),
+            clock: Clock { ahead_ms: 0, rate: 1_000 },
+            promised: self.promised.clone(),
+            sync_micros: 300,
+            paused_until: 0,
+            backup: None,
+            tuning: Tuning::default(),
+            retain_blocks: None,
+            lost: None,
+        }
     }
 
     /// Starts the process from what is durable, as a node does.
@@ -134,14 +164,13 @@ impl Node {
     pub(crate) fn start(
         &mut self,
         genesis: &Genesis,
-        members: &Members,
+        ledger: LedgerId,
         me: ReplicaId,
         now: Now,
     ) -> Result<Outbox, String> {
         let damaged = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         self.incarnation += 1;
-        let ledger = *members.ledger();
-        let (log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
+        let (mut log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
             .map_err(|error| damaged("log", &error))?;
         self.lost = self.promised.found(&found.records).err();
         let mut blocks = BlockStore::open_with(self.disks.blocks.clone(), ledger, BLOCK_FILE_BYTES)
@@ -149,29 +178,40 @@ impl Node {
         finish_install(&mut blocks, &self.disks.state).map_err(|error| damaged("install", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
+        let mut handovers = Handovers::new(self.disks.handovers.clone(), ledger);
+        let mut watched = WatchedLog { log: &mut log, promised: &mut self.promised };
+        let Found { members, records } =
+            open_epoch(&mut watched, &mut handovers, &SimVerifier, (&blocks, &machine), found.records)
+                .map_err(|error| damaged("epoch", &error))?;
         let recovered =
-            recover(members, genesis.parameters.window, &SimVerifier, found.records, &blocks, &machine)
+            recover(&members, genesis.parameters.window, &SimVerifier, records, &blocks, &machine)
                 .map_err(|error| damaged("recover", &error))?;
+        let member = members.get(me).expect("the number of members stays");
+        let key = self.keys.iter().find(|key| key.public_key() == member.vote);
+        let signer = key.ok_or("it is no member any more")?.clone();
         let nonce = nonce(me, self.incarnation);
         let config = HostConfig {
             config: Config {
                 me,
                 members: members.clone(),
+                may_vote: member
+                    .store
+                    .map_or(self.stores_before == 0, |named| named == store(me, self.stores_before)),
                 parameters: genesis.parameters.clone(),
                 tuning: self.tuning,
                 nonce,
             },
             admission: machine.state().admission_control(),
         };
-        let signer = vote_key(me);
         let (mut host, turn) = Host::start(config, signer, recovered, now);
-        let caps = Caps::new(members, &genesis.parameters);
+        let caps = Caps::new(&members, &genesis.parameters);
         let (transfer, kept) = TransferFile::open(self.disks.transfer.clone(), &caps)
             .map_err(|error| damaged("transfer", &error))?;
-        host.resume_transfer(transfer::verified(members, &SimVerifier, kept));
+        host.resume_transfer(transfer::verified(&members, &SimVerifier, kept));
         assert!(turn.actions.is_empty(), "a start only releases");
         self.process = Some(Process {
             host,
+            members,
             log,
             blocks,
             machine,
@@ -179,6 +219,7 @@ impl Node {
             sync_due: false,
             supply: StateSupply::default(),
             transfer,
+            handovers,
             reserved: None,
             deadline: None,
         });
@@ -192,6 +233,13 @@ pub(crate) fn nonce(me: ReplicaId, incarnation: u64) -> [u8; 32] {
     nonce[..8].copy_from_slice(&incarnation.to_be_bytes());
     nonce[8..10].copy_from_slice(&me.get().to_be_bytes());
     nonce
+}
+
+/// The id of the store that a member has, by how many it had before.
+pub(crate) fn store(member: ReplicaId, before: u8) -> StoreId {
+    let mut id = [before; 16];
+    id[..2].copy_from_slice(&member.get().to_be_bytes());
+    StoreId(id)
 }
 
 /// The key that a member votes with.

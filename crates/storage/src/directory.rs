@@ -24,6 +24,30 @@ struct Meta {
     vote: String,
     transport: String,
     store: String,
+    /// Whether it took the place of a store that was lost: to a member of the genesis, which names none, it does not belong (L2).
+    #[serde(default)]
+    recovered: bool,
+}
+
+impl Meta {
+    /// Written whole or not at all: it is what makes a directory a store.
+    fn write(&self, path: &Path) -> Result<(), DirectoryError> {
+        let io = |error| DirectoryError::Io(path.to_owned(), error);
+        let text = toml::to_string(self).map_err(|error| io(io::Error::other(error)))?;
+        let draft = path.join("META.toml.new");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&draft, path.join("META.toml"))?;
+            File::open(path)?.sync_all()?;
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+            Ok(())
+        };
+        write().map_err(io)
+    }
 }
 
 /// Why a data directory is refused.
@@ -60,10 +84,23 @@ impl DirectoryError {
     }
 }
 
+/// The id of the store in a directory, whoever uses it.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn store_at(path: &Path) -> Result<StoreId, DirectoryError> {
+    let io = |error| DirectoryError::Io(path.to_owned(), error);
+    let text = std::fs::read_to_string(path.join("META.toml")).map_err(io)?;
+    let damaged = |why: String| DirectoryError::Damaged(path.to_owned(), why);
+    let meta: Meta = toml::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+    meta.store.parse().map_err(|_| damaged("store is no store id".to_owned()))
+}
+
 /// An opened, locked data directory.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
+    meta: Meta,
     store: StoreId,
     /// Held as long as the directory is used; the system releases it when the process ends.
     _lock: File,
@@ -75,6 +112,23 @@ impl DataDirectory {
     /// # Errors
     /// If there is one already or the disk fails.
     pub fn init(path: &Path, node: &str, identity: &Identity) -> Result<StoreId, DirectoryError> {
+        Self::make(path, node, identity, false)
+    }
+
+    /// Makes a data directory in place of one that was lost (L2): it votes once the members' agreement names it.
+    ///
+    /// # Errors
+    /// As [`DataDirectory::init`].
+    pub fn recover(path: &Path, node: &str, identity: &Identity) -> Result<StoreId, DirectoryError> {
+        Self::make(path, node, identity, true)
+    }
+
+    fn make(
+        path: &Path,
+        node: &str,
+        identity: &Identity,
+        recovered: bool,
+    ) -> Result<StoreId, DirectoryError> {
         let io = |error| DirectoryError::Io(path.to_owned(), error);
         if path.join("META.toml").exists() || path.join("wal").exists() {
             return Err(DirectoryError::AlreadyInitialised(path.to_owned()));
@@ -92,30 +146,17 @@ impl DataDirectory {
             vote: identity.vote.to_string(),
             transport: identity.transport.to_string(),
             store: store.to_string(),
+            recovered,
         };
-        let text = toml::to_string(&meta).map_err(|error| io(io::Error::other(error)))?;
-        // META.toml is what makes it a store: written last, whole or not at all.
-        let draft = path.join("META.toml.new");
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&draft)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&draft, path.join("META.toml"))?;
-            File::open(path)?.sync_all()?;
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                File::open(parent)?.sync_all()?;
-            }
-            Ok(())
-        };
-        write().map_err(io)?;
+        meta.write(path)?;
         Ok(store)
     }
 
-    /// Opens and locks the directory of this very node.
+    /// Opens and locks the directory of this very node, which may have any of these keys.
     ///
     /// # Errors
     /// If it is not initialised, in use, of another ledger, key or format, or damaged.
-    pub fn open(path: &Path, identity: &Identity) -> Result<Self, DirectoryError> {
+    pub fn open(path: &Path, identities: &[Identity]) -> Result<Self, DirectoryError> {
         let io = |error| DirectoryError::Io(path.to_owned(), error);
         let text = match std::fs::read_to_string(path.join("META.toml")) {
             Ok(text) => text,
@@ -125,11 +166,13 @@ impl DataDirectory {
             Err(error) => return Err(io(error)),
         };
         let lock = Self::lock(path)?;
-        let store = Self::check(path, &text, identity)?;
+        let meta = Self::check(path, &text, identities)?;
+        let damaged = |_| DirectoryError::Damaged(path.to_owned(), "store is no store id".to_owned());
+        let store = meta.store.parse().map_err(damaged)?;
         if !path.join("wal").is_dir() || !path.join("blocks").is_dir() {
             return Err(DirectoryError::Damaged(path.to_owned(), "wal or blocks is missing".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), store, _lock: lock })
+        Ok(Self { path: path.to_owned(), meta, store, _lock: lock })
     }
 
     fn lock(path: &Path) -> Result<File, DirectoryError> {
@@ -150,7 +193,7 @@ impl DataDirectory {
         Ok(file)
     }
 
-    fn check(path: &Path, text: &str, identity: &Identity) -> Result<StoreId, DirectoryError> {
+    fn check(path: &Path, text: &str, identities: &[Identity]) -> Result<Meta, DirectoryError> {
         let damaged = |why: String| DirectoryError::Damaged(path.to_owned(), why);
         // The format is looked at before the rest, which a newer version may write differently.
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.to_string()))?;
@@ -160,17 +203,46 @@ impl DataDirectory {
             return Err(DirectoryError::TooNew { path: path.to_owned(), found: format });
         }
         let meta: Meta = toml::from_str(text).map_err(|error| damaged(error.to_string()))?;
-        for (what, found, expected) in [
-            ("ledger", &meta.ledger, identity.ledger.to_string()),
-            ("vote key", &meta.vote, identity.vote.to_string()),
-            ("transport key", &meta.transport, identity.transport.to_string()),
-        ] {
-            if *found != expected {
-                let (path, found) = (path.to_owned(), found.clone());
-                return Err(DirectoryError::OfAnother { path, what, found, expected });
+        let differs = |identity: &Identity| {
+            [
+                ("ledger", &meta.ledger, identity.ledger.to_string()),
+                ("vote key", &meta.vote, identity.vote.to_string()),
+                ("transport key", &meta.transport, identity.transport.to_string()),
+            ]
+            .into_iter()
+            .find(|(_, found, expected)| *found != expected)
+            .map(|(what, found, expected)| (what, found.clone(), expected))
+        };
+        let first = identities.first().and_then(differs);
+        match first.filter(|_| identities.iter().all(|identity| differs(identity).is_some())) {
+            Some((what, found, expected)) => {
+                Err(DirectoryError::OfAnother { path: path.to_owned(), what, found, expected })
             }
+            None => Ok(meta),
         }
-        meta.store.parse().map_err(|_| damaged("store is no store id".to_owned()))
+    }
+
+    /// The member has other keys from now on; durable when it returns.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn rebind(&mut self, identity: &Identity) -> Result<(), DirectoryError> {
+        let (vote, transport) = (identity.vote.to_string(), identity.transport.to_string());
+        if (&self.meta.vote, &self.meta.transport) != (&vote, &transport) {
+            (self.meta.vote, self.meta.transport) = (vote, transport);
+            self.meta.write(&self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this store may vote for a member that the members' agreement gives this one (L2).
+    pub fn may_vote(&self, named: Option<StoreId>) -> bool {
+        named.map_or(!self.meta.recovered, |named| named == self.store)
+    }
+
+    /// The name of its node, for people.
+    pub fn node(&self) -> &str {
+        &self.meta.node
     }
 
     /// The random identity of this store (D5).
@@ -191,6 +263,16 @@ impl DataDirectory {
     /// The state file.
     pub fn state(&self) -> PathBuf {
         self.path.join("state.redb")
+    }
+
+    /// How epochs ended; made if it is missing.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn handovers(&self) -> io::Result<PathBuf> {
+        let path = self.path.join("handovers");
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
     }
 
     /// Where is kept what was fetched of a state; made if it is missing.

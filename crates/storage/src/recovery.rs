@@ -2,12 +2,19 @@
 
 use crate::blocks::BlockStore;
 use crate::disk::Disk;
-use quorate_crypto::{Cache, CheckedRecord, HashedBatch, Verified, Verifier, header_hash, verify_all};
+use crate::handovers::Handovers;
+use crate::log::LogError;
+use quorate_crypto::{
+    Cache, CheckedRecord, HashedBatch, Verified, Verifier, header_hash, verify_all, verify_one,
+};
 use quorate_ledger::{
     ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header,
 };
-use quorate_pbft::Recovered;
-use quorate_types::{Genesis, Members, Record, Seq, limits};
+use quorate_pbft::{Log, Recovered};
+use quorate_types::{
+    BaseProof, BlockCertificate, CertificateKind, Epoch, Genesis, Handover, Members, Outlook, Record, Seq,
+    View, limits,
+};
 use std::sync::Arc;
 
 /// Records verified in one call.
@@ -18,6 +25,8 @@ const RECORDS_PER_CALL: usize = 64;
 pub enum RecoveryError {
     #[error("{0}")]
     Disk(#[from] std::io::Error),
+    #[error("{0}")]
+    Log(#[from] LogError),
     #[error("{0}")]
     State(String),
     #[error("{0}")]
@@ -85,6 +94,70 @@ pub fn replay<D: Disk, S: StateStore>(
     Ok(machine)
 }
 
+/// The members by whom a log is to be read, and what is in it.
+#[derive(Debug)]
+pub struct Found {
+    pub members: Members,
+    pub records: Vec<Record>,
+}
+
+/// Opens the epoch that follows, if that of the log has ended here (G2): its last checkpoint is stable, and the executed state knows
+/// the next members. How the epoch ended is kept first; then the log begins anew, with the next one.
+///
+/// # Errors
+/// If a store cannot be read or written, or they contradict each other.
+pub fn open_epoch<D: Disk>(
+    log: &mut impl Log<Error = LogError>,
+    handovers: &mut Handovers<D>,
+    verifier: &dyn Verifier,
+    (blocks, machine): (&BlockStore<D>, &Machine),
+    records: Vec<Record>,
+) -> Result<Found, RecoveryError> {
+    let epoch = match records.first() {
+        Some(Record::Anchor { epoch, .. }) => *epoch,
+        _ => Epoch::ZERO,
+    };
+    let unknown = || RecoveryError::Corrupt(format!("the log is of epoch {epoch}, which the state lacks"));
+    let members = machine.members(epoch).ok_or_else(unknown)?;
+    let Some(next) = machine.members(epoch.next()) else { return Ok(Found { members, records }) };
+    let last = next.after();
+    let Some(certificate) = stable_certificate(&records).filter(|stable| stable.height == last) else {
+        return Ok(Found { members, records });
+    };
+    let cache = Cache::new(0);
+    let refused = |why| RecoveryError::Corrupt(format!("the end of epoch {epoch} does not verify: {why}"));
+    let certificate = verify_one(&members, verifier, &cache, certificate.clone()).map_err(refused)?;
+    let missing = || RecoveryError::Corrupt(format!("block {last}, the last of epoch {epoch}, is missing"));
+    let header = blocks.header(last)?.ok_or_else(missing)?;
+    if header_hash(&header) != certificate.header || certificate.kind != CertificateKind::Checkpoint {
+        let why = format!("epoch {epoch} ended with another block {last} than is stored");
+        return Err(RecoveryError::Corrupt(why));
+    }
+    let seats = machine.state().member_set(next.epoch()).ok_or_else(unknown)?;
+    handovers.keep(&Handover { header, certificate: certificate.into_inner(), next: seats })?;
+    let anchor = Record::Anchor {
+        epoch: next.epoch(),
+        view: View::ZERO,
+        active: true,
+        base: next.opening(),
+        stable: next.opening(),
+    };
+    let records = vec![anchor];
+    log.compact(&records)?;
+    Ok(Found { members: next, records })
+}
+
+/// The certificate of the highest checkpoint that the log calls stable.
+fn stable_certificate(records: &[Record]) -> Option<&BlockCertificate> {
+    let certificates = records.iter().filter_map(|record| match record {
+        Record::Anchor { stable: BaseProof::Checkpoint(certificate), .. } | Record::Stable(certificate) => {
+            Some(certificate)
+        }
+        _ => None,
+    });
+    certificates.max_by_key(|certificate| certificate.height)
+}
+
 /// What the core is told: the verified log, and how far the blocks reach.
 ///
 /// # Errors
@@ -108,7 +181,8 @@ pub fn recover<D: Disk>(
     let verified = verify_records(members, verifier, records)?;
     // What is further below is proven by the headers up to a checkpoint (M8).
     let far_below = stable.minus(limits::RECENT_BLOCKS as u64);
-    let certified = blocks.certified().max(far_below).min(machine.height());
+    // What the members of a former epoch did not certify, these cannot: the end of that epoch proves it.
+    let certified = blocks.certified().max(far_below).max(members.after()).min(machine.height());
     let first = stable.min(certified).next();
     let (mut batches, mut headers) = (Vec::new(), Vec::new());
     // The stable checkpoint's own header is compared too (K4).
@@ -129,7 +203,10 @@ pub fn recover<D: Disk>(
         batches,
         certified,
         headers,
-        obligation: machine.obligation(),
+        outlook: Outlook {
+            closes: machine.members(members.epoch().next()).map(|next| next.after()),
+            ..machine.outlook()
+        },
     })
 }
 

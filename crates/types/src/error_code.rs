@@ -53,7 +53,7 @@ error_codes! {
     Clock = "Q0206", exit 1, "the clock is wrong", "this machine's clock and those of the replicas are more than ten minutes apart", "set the clock of this machine, or find out whose is wrong: quorate status -o json";
     // Q03: network and identity
     BadKey = "Q0301", exit 8, "a key cannot be used", "the file is no Ed25519 private key, or the public key is weak or malformed", "quorate key show FILE";
-    NotAMember = "Q0302", exit 8, "this key belongs to no member of the ledger", "vote.pem or transport.pem does not match the genesis", "use the key files of a member, or the right genesis";
+    NotAMember = "Q0302", exit 8, "this key belongs to no member of the ledger", "vote.pem or transport.pem are not those of a member of the genesis, or of the epoch that the ledger is in", "use the key files of a member, or the right genesis; quorate member list";
     WrongLedger = "Q0303", exit 8, "this is another ledger", "the ledger id differs from that of the genesis in use", "use the genesis of the ledger that you want";
     // Q04: what the ledger refuses
     BadSignature = "Q0401", exit 5, "the signature is not valid", "the signature does not match the transaction and its sender's key", "sign the transaction's bytes with the sender's key";
@@ -88,14 +88,16 @@ error_codes! {
     AnswerInvalid = "Q0602", exit 6, "a replica's answer does not verify", "its certificate or proof does not fit the genesis", "use another replica, and report this one";
     LedgerInvalid = "Q0603", exit 6, "the stored ledger is not what the members signed", "a stored block or certificate does not fit the genesis", "restore the data from another replica";
     ReplayDiffers = "Q0604", exit 6, "the recording does not replay", "the core did something else with the same inputs, so it was another version, a changed file, or a bug", "replay with the version that recorded; if it is this one, send the recording to the developers";
+    // Q07: members
+    ChangeRefused = "Q0701", exit 4, "the change of the members is refused", "the members as they are, or the operators' rules, do not allow it; the message says what", "see the message; quorate member list";
     // Q08: data directories
-    NotInitialised = "Q0801", exit 9, "the data directory is not initialised", "run never creates a store: an empty directory may be a lost disk, and voting from it could contradict earlier votes", "a new member: quorate node init; a lost disk: restore the directory, or leave the node stopped until it can be recovered";
+    NotInitialised = "Q0801", exit 9, "the data directory is not initialised", "run never creates a store: an empty directory may be a lost disk, and voting from it could contradict earlier votes", "a new member: quorate node init; a lost disk: quorate node recover";
     AlreadyInitialised = "Q0802", exit 9, "the data directory exists already", "init and new never overwrite", "choose another directory, or remove this one by hand";
     StoreOfAnother = "Q0803", exit 9, "the data directory belongs to another node", "its ledger id or member keys differ from those given", "use the directory of this node";
     StoreLocked = "Q0804", exit 9, "the data directory is in use", "another process holds its lock", "stop that process first";
     StoreTooNew = "Q0805", exit 9, "the data directory has a newer format", "it was written by a newer version", "use that version";
     StoreCorrupt = "Q0806", exit 74, "the store is damaged", "a record below the synced end of the log does not match its checksum: what was promised may be lost", "treat the disk as lost; do not edit the log";
-    Amnesia = "Q0807", exit 9, "this node has forgotten votes", "other members hold votes of this node that its log lacks: the store is older than the node's promises", "it keeps running as a learner; restore the right disk";
+    Amnesia = "Q0807", exit 9, "this node has forgotten votes", "other members hold votes of this node that its log lacks: the store is older than the node's promises", "it keeps running as a learner; restore the right disk, or move the data directory away: quorate node recover";
 }
 
 impl ErrorCode {

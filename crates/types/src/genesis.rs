@@ -1,6 +1,7 @@
 //! The genesis: what the members agree on before block 1. Its hash, without addresses, is the ledger id (M1).
 
 use crate::bytes::{LedgerId, PublicKey};
+use crate::governance;
 use crate::ids::Epoch;
 use crate::layout::Writer;
 use crate::limits;
@@ -285,6 +286,10 @@ impl Genesis {
         }
         if self.app.is_empty() || self.app.len() > limits::MAX_APP_BYTES {
             return Err(GenesisError::Name("app must have 1 to 32 bytes".to_owned()));
+        }
+        if self.app == governance::APP {
+            let why = format!("app {:?} is the ledger's own: choose another name", governance::APP);
+            return Err(GenesisError::Name(why));
         }
         for named in self.clients.iter().chain(&self.operators) {
             if named.name.len() > limits::MAX_NAME_BYTES {

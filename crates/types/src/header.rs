@@ -54,6 +54,15 @@ impl Header {
     }
 }
 
+/// What the state after a block asks of the blocks to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct Outlook {
+    /// The earliest ledger time at which it needs another block (K6).
+    pub obligation: Option<LedgerTime>,
+    /// The last block of the block's own epoch, if that is known: a change of the members was executed (G1).
+    pub closes: Option<Seq>,
+}
+
 /// Which statement the signatures of a certificate are of: their signed bytes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub enum CertificateKind {

@@ -7,6 +7,7 @@
 pub mod bytes;
 pub mod error_code;
 pub mod genesis;
+pub mod governance;
 pub mod header;
 pub mod ids;
 pub mod layout;
@@ -28,7 +29,8 @@ pub mod transaction;
 pub use bytes::{Digest, LedgerId, PublicKey, Signature, StoreId, TransactionId};
 pub use error_code::ErrorCode;
 pub use genesis::{Genesis, GenesisMember, NamedKey, Parameters, RegistryMode};
-pub use header::{Block, BlockCertificate, CertificateKind, CertifiedBlock, Header};
+pub use governance::{Change, Governance, Handover, Joiner, MemberSet, Pending, Ready, Refusal, Seat};
+pub use header::{Block, BlockCertificate, CertificateKind, CertifiedBlock, Header, Outlook};
 pub use ids::{Epoch, Number, ReplicaId, Seq, SessionId, View};
 pub use members::{Member, Members};
 pub use message::{

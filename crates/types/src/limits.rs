@@ -41,6 +41,12 @@ pub const MAX_SESSION_REVIEWS: usize = 2 * MAX_BATCH_TRANSACTIONS as usize;
 pub const MAX_LIST_ENTRIES: usize = 1_000;
 /// Keys registered in one genesis, clients and operators each.
 pub const MAX_GENESIS_KEYS: usize = 10_000;
+/// Changes of the members that are proposed and not decided (G0): each is a leaf of the state.
+pub const MAX_PROPOSALS: usize = 64;
+/// How long a proposed change of the members may wait for approvals, in ledger time (G0).
+pub const PROPOSAL_LASTS_MS: u64 = 86_400_000;
+/// Bytes of an address of a member.
+pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Bytes of a name in a genesis (ledger, member, client).
 pub const MAX_NAME_BYTES: usize = 64;
 /// The session window `W` a genesis may choose: its bitmap is part of the state.

@@ -1,12 +1,14 @@
 //! The member set of an epoch (Q1, M7).
 
 use crate::bytes::{LedgerId, PublicKey, StoreId};
-use crate::ids::{Epoch, ReplicaId, View};
+use crate::ids::{Epoch, ReplicaId, Seq, View};
 use crate::layout::Writer;
+use crate::message::BaseProof;
 use crate::quorum::{QuorumError, Quorums};
+use bincode::{Decode, Encode};
 
 /// One member.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Member {
     pub name: String,
     /// Signs statements.
@@ -22,6 +24,8 @@ pub struct Member {
 pub struct Members {
     ledger: LedgerId,
     epoch: Epoch,
+    /// The last block of the epoch before: the slots above it are theirs (G2).
+    after: Seq,
     quorums: Quorums,
     members: Vec<Member>,
 }
@@ -41,7 +45,13 @@ impl Members {
         members: Vec<Member>,
     ) -> Result<Self, QuorumError> {
         let n = u16::try_from(members.len()).unwrap_or(u16::MAX);
-        Ok(Self { ledger, epoch, quorums: Quorums::declared(n, faults)?, members })
+        Ok(Self { ledger, epoch, after: Seq::ZERO, quorums: Quorums::declared(n, faults)?, members })
+    }
+
+    /// The same, if the slots above this one are theirs (G2).
+    #[must_use]
+    pub fn opened_after(self, after: Seq) -> Self {
+        Self { after, ..self }
     }
 
     pub fn ledger(&self) -> &LedgerId {
@@ -50,6 +60,16 @@ impl Members {
 
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The last block of the epoch before, or zero (G2).
+    pub fn after(&self) -> Seq {
+        self.after
+    }
+
+    /// The base with which the epoch begins.
+    pub fn opening(&self) -> BaseProof {
+        if self.epoch == Epoch::ZERO { BaseProof::Genesis } else { BaseProof::Opening(self.after) }
     }
 
     pub fn quorums(&self) -> Quorums {

@@ -48,6 +48,8 @@ pub enum BaseProof {
     Genesis,
     /// q CHECKPOINTs (K2).
     Checkpoint(BlockCertificate),
+    /// The base is the last block before the epoch, which each of its members knows (G2).
+    Opening(Seq),
 }
 
 /// A VIEW-CHANGE with C and P (V2).
@@ -217,6 +219,9 @@ impl BaseProof {
                 });
                 write_signatures(&mut writer, &certificate.signatures);
             }
+            Self::Opening(after) => {
+                writer.u8(2).u64(after.get());
+            }
         }
         writer.finish()
     }
@@ -226,6 +231,7 @@ impl BaseProof {
         match self {
             Self::Genesis => Seq::ZERO,
             Self::Checkpoint(certificate) => certificate.height,
+            Self::Opening(after) => *after,
         }
     }
 }

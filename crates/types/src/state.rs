@@ -2,8 +2,8 @@
 //!
 //! Whoever checks a proof of the state needs these layouts, so they are vocabulary; the ledger writes them.
 
-use crate::bytes::{Digest, PublicKey};
-use crate::ids::{Number, SessionId};
+use crate::bytes::{Digest, PublicKey, TransactionId};
+use crate::ids::{Epoch, Number, SessionId};
 use crate::layout::{LayoutError, Reader, Writer};
 use crate::limits;
 use crate::operation;
@@ -29,6 +29,10 @@ pub enum StateKey<'a> {
     SessionCount(PublicKey),
     /// When a session is next looked at for eviction; the leaf is empty.
     Review(LedgerTime, PublicKey, SessionId),
+    /// The members of an epoch (G); the leaf is a [`crate::governance::MemberSet`].
+    MemberSet(Epoch),
+    /// A proposed change of the members (G0); the leaf is a [`crate::governance::Pending`].
+    Proposal(TransactionId),
     /// A key of the built-in application; the leaf is a [`operation::StoredValue`].
     Kv(&'a [u8]),
     /// A log topic of the built-in application; the leaf is a [`TopicLeaf`].
@@ -70,6 +74,11 @@ impl StateKey<'_> {
     /// The beginning of every review's key.
     pub const REVIEWS: [u8; 2] = [0, 5];
 
+    /// The beginning of every member set's key.
+    pub const MEMBER_SETS: [u8; 2] = [0, 6];
+    /// The beginning of every proposal's key.
+    pub const PROPOSALS: [u8; 2] = [0, 7];
+
     /// Whether a key is in the ledger's own namespace. It comes before all others.
     pub fn is_own(key: &[u8]) -> bool {
         key.first() == Some(&0)
@@ -88,6 +97,8 @@ impl StateKey<'_> {
             Self::Review(due, sender, session) => {
                 writer.fixed(&Self::REVIEWS).u64(due.0).fixed(&sender.0).u64(session.get())
             }
+            Self::MemberSet(epoch) => writer.fixed(&Self::MEMBER_SETS).u64(epoch.get()),
+            Self::Proposal(id) => writer.fixed(&Self::PROPOSALS).fixed(&id.0),
             Self::Kv(key) => writer.fixed(&namespace(operation::APP)).u8(KV_ENTRY).fixed(key),
             Self::Topic(topic) => writer.fixed(&namespace(operation::APP)).u8(KV_TOPIC).fixed(topic),
         };

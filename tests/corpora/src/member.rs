@@ -161,6 +161,7 @@ impl Member {
         let config = Config {
             me,
             members: members.clone(),
+            may_vote: true,
             parameters: genesis.parameters.clone(),
             tuning: Tuning::default(),
             nonce: [nonce; 32],
@@ -261,6 +262,8 @@ impl Member {
             }
             Action::PrepareInstall { seq } => self.event(Event::InstallState { seq }),
             Action::Install(fetched) => self.install(*fetched),
+            // Nothing here changes the members, and a peer that says it is in another epoch is told nothing.
+            Action::CloseEpoch { .. } | Action::ReadHandover { .. } => {}
             Action::Answer { .. } | Action::Report(_) => {}
         }
     }
@@ -271,7 +274,7 @@ impl Member {
         self.disks.state.replace(state.clone(), &proof).expect("the disk works");
         self.blocks.restart_after(header.clone(), certificate.clone()).expect("the disk works");
         self.machine.install(state, &header).expect("every part was checked against the header");
-        let installed = Installed::of(&header, certificate, self.machine.obligation());
+        let installed = Installed::of(&header, certificate, self.machine.outlook());
         let admission = self.machine.state().admission_control();
         self.event(Event::Installed { installed: Box::new(installed), admission });
     }

@@ -2,7 +2,7 @@
 
 use crate::cursor::Cursor;
 use crate::memory::bounded;
-use quorate_crypto::{Ed25519Signer, MerkleTree, Signer, header_hash, transaction_id};
+use quorate_crypto::{Ed25519Signer, MerkleTree, Signer, header_hash, members_hash, transaction_id};
 use quorate_proof::{Receipt, TrustRoot};
 use quorate_types::{
     BlockCertificate, CertificateKind, Digest, Epoch, FailReason, Genesis, GenesisMember, Header, LedgerId,
@@ -89,7 +89,7 @@ fn valid(trust: &TrustRoot) -> Receipt {
         transactions_root: transactions.root(),
         results_root: results.root(),
         state_root: Digest([3; 32]),
-        members_hash: trust.members_hash(),
+        members_hash: members_hash(trust.members()),
         transaction_count: 5,
     };
     Receipt {
@@ -98,6 +98,7 @@ fn valid(trust: &TrustRoot) -> Receipt {
         result,
         result_path: results.path(2).expect("in range"),
         links: Vec::new(),
+        handovers: Vec::new(),
         certificate: certificate(trust, &header),
         header,
     }

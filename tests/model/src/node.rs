@@ -12,8 +12,8 @@ use quorate_pbft::{
 };
 use quorate_types::{
     Batch, Digest, Epoch, Header, HelloReply, LedgerTime, Members, Message, Monotonic, NewView, Notice, Now,
-    Parameters, Record, ReplicaId, Reservation, Seq, SignedStatement, Statement, StatementKind, Status,
-    Suspicion, View, Wall,
+    Outlook, Parameters, Record, ReplicaId, Reservation, Seq, SignedStatement, Statement, StatementKind,
+    Status, Suspicion, View, Wall,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -185,7 +185,7 @@ impl Node {
             batches: Vec::new(),
             certified: Seq::ZERO,
             headers: Vec::new(),
-            obligation: None,
+            outlook: Outlook::default(),
         };
         let config = Self::config(world, me, 0);
         let replica = Replica::start(config, key(me), recovered, now(me, 0), &mut out);
@@ -215,6 +215,7 @@ impl Node {
         Config {
             me,
             members: world.members.clone(),
+            may_vote: true,
             parameters: world.parameters.clone(),
             tuning: Tuning::default(),
             nonce: [starts; 32],
@@ -364,7 +365,9 @@ impl Node {
                 | Effect::StoreState { .. }
                 | Effect::SupplyBlocks { .. }
                 | Effect::SupplyState { .. }
-                | Effect::InstallState { .. } => {}
+                | Effect::InstallState { .. }
+                | Effect::CloseEpoch { .. }
+                | Effect::SupplyHandover { .. } => {}
             }
         }
         written.len()
@@ -490,7 +493,7 @@ impl Node {
         let consumed = transactions
             .map(|signed| (signed.transaction.sender, signed.transaction.session, signed.transaction.number))
             .collect();
-        let execution = Execution { seq, header_hash: hash, time, consumed, obligation: None };
+        let execution = Execution { seq, header_hash: hash, time, consumed, outlook: Outlook::default() };
         self.turn(world, Input::Executed(execution));
     }
 
@@ -549,7 +552,7 @@ impl Node {
             batches: self.blocks.iter().map(|(header, _)| (header.height, header.batch_digest)).collect(),
             certified: Seq::ZERO,
             headers: self.blocks.iter().map(|(header, hash)| (header.height, *hash)).collect(),
-            obligation: None,
+            outlook: Outlook::default(),
         };
         let config = Self::config(world, self.me, self.crashes);
         Replica::start(config, key(self.me), recovered, now(self.me, self.expiries), out)

@@ -41,6 +41,9 @@ pub(crate) enum Testnet {
         /// Allow f = 0: crashes are tolerated, a faulty member is not
         #[arg(long)]
         allow_crash_only: bool,
+        /// Operators; more than half of them must approve a change of the members
+        #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+        operators: u16,
         /// Slots between checkpoints
         #[arg(long, hide = true, default_value_t = 128)]
         checkpoint_every: u64,

@@ -59,9 +59,10 @@ async fn list(context: &Context, client: &Client, from: Option<u64>, limit: u64)
 }
 
 fn signers(client: &Client, block: &FoundBlock) -> Vec<String> {
-    let members = client.trust().members();
-    let signers = block.certificate.iter().flat_map(|(_, signers)| signers);
-    signers.filter_map(|signer| members.get(*signer)).map(|member| member.name.clone()).collect()
+    let trust = client.trust();
+    let Some((certificate, signers)) = &block.certificate else { return Vec::new() };
+    let Some(members) = trust.members_of(certificate.epoch) else { return Vec::new() };
+    signers.iter().filter_map(|signer| members.get(*signer)).map(|member| member.name.clone()).collect()
 }
 
 fn result_text(result: &TransactionResult) -> String {

@@ -35,6 +35,7 @@ fn run_in(context: &Context, options: &Dev, dir: &Path, start: Instant) -> Outco
         open: true,
         faults: None,
         allow_crash_only: options.allow_crash_only,
+        operators: 1,
         checkpoint_every: 128,
     };
     let testnet = create(dir, &plan)?;

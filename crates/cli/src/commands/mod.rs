@@ -8,6 +8,7 @@ pub(crate) mod genesis;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod kv;
+pub(crate) mod member;
 pub(crate) mod node;
 pub(crate) mod operations;
 pub(crate) mod receipt;

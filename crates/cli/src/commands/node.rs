@@ -1,6 +1,7 @@
 //! `quorate node`.
 
 use crate::args::NodeFile;
+use crate::commands::member;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use quorate_node::{FileConfig, NodeError};
@@ -9,7 +10,7 @@ use serde_json::json;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 
-fn load(file: &NodeFile) -> Outcome<FileConfig> {
+pub(crate) fn load(file: &NodeFile) -> Outcome<FileConfig> {
     let path = file.config.clone().unwrap_or_else(|| file.dir.join("quorate.toml"));
     let config = FileConfig::load(&path, std::env::vars()).map_err(NodeError::from)?;
     Ok(config)
@@ -22,6 +23,22 @@ pub(crate) fn init(context: &Context, file: &NodeFile) -> Outcome {
     let document = json!({ "schema": "quorate.node.init.v1", "dir": dir, "store": store.to_string() });
     context.output.data(&document, || format!("made {dir}"));
     Ok(())
+}
+
+/// L2: first a store that does not vote, then the members' agreement that it is the member's.
+pub(crate) async fn recover(context: &Context, file: &NodeFile) -> Outcome {
+    let config = load(file)?;
+    let dir = config.node.dir.display().to_string();
+    if !quorate_node::is_initialised(&config.node.dir) {
+        let store = quorate_node::init_recovered(&config)?;
+        let document = json!({ "schema": "quorate.node.recover.v1", "step": "store", "dir": dir, "store": store.to_string() });
+        context.output.data(&document, || format!("made {dir}, which follows without voting"));
+        context.output.note(
+            "start the node; once it follows, run this command again with the key of a client or operator",
+        );
+        return Ok(());
+    }
+    member::recover(context, &config).await
 }
 
 /// Runs until SIGTERM or SIGINT.

@@ -18,7 +18,8 @@ pub(crate) async fn run(context: &Context) -> Outcome<u8> {
         _ => failure,
     })?;
     let answers = client.status().await;
-    let members = client.trust().members();
+    let trust = client.trust();
+    let members = trust.members();
     let quorums = members.quorums();
     let voting = answers
         .iter()
@@ -87,6 +88,7 @@ fn document(endpoint: &str, answer: &Result<v1::Status, String>) -> Value {
             "state": status.state,
             "why": status.why,
             "version": status.version,
+            "epoch": status.epoch,
             "view": status.view,
             "active": status.active,
             "primary": status.primary,

@@ -29,11 +29,22 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome<u8> {
             open,
             faults,
             allow_crash_only,
+            operators,
             checkpoint_every,
         } => {
             let from_dir = || dir.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = chain_name.or_else(from_dir).unwrap_or_else(|| "testnet".to_owned());
-            let plan = Plan { name, n, base_port, address, open, faults, allow_crash_only, checkpoint_every };
+            let plan = Plan {
+                name,
+                n,
+                base_port,
+                address,
+                open,
+                faults,
+                allow_crash_only,
+                operators,
+                checkpoint_every,
+            };
             new(context, &dir, &plan).map(|()| 0)
         }
         Command::Up { dir, detach, wait, only, links } => {

@@ -13,6 +13,7 @@ use quorate_proof::chain::{
     Chain, ChainError, CheckedCertificate, CheckedContents, check_certificate, check_certificates,
     check_contents,
 };
+use quorate_storage::Handovers;
 use quorate_storage::RealDisk;
 use quorate_storage::blocks::audit::{AuditError, Tail, read_entries};
 use quorate_storage::blocks::{Base, Entry, read_base};
@@ -35,8 +36,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
     let Some(path) = &command.path else {
         return Err(Failure::input("no PATH", "there is nothing to verify"));
     };
-    let trust = context.trust()?;
     let place = Place::find(path)?;
+    let trust = place.follow(context.trust()?)?;
     let started = Instant::now();
     let state = place.state()?;
     let progress = Progress::bytes(context.output, place.bytes());
@@ -61,6 +62,7 @@ struct Place {
     named: PathBuf,
     blocks: PathBuf,
     state: PathBuf,
+    handovers: PathBuf,
 }
 
 impl Place {
@@ -69,7 +71,8 @@ impl Place {
         for data in [path.join("data"), path.to_owned()] {
             if data.join("blocks").is_dir() {
                 let (blocks, state) = (data.join("blocks"), data.join("state.redb"));
-                return Ok(Self { named: path.to_owned(), blocks, state });
+                let handovers = data.join("handovers");
+                return Ok(Self { named: path.to_owned(), blocks, state, handovers });
             }
         }
         let is_block_file = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -78,11 +81,28 @@ impl Place {
         let mut files = std::fs::read_dir(path).map_err(|error| Failure::io(path, &error))?;
         if files.any(is_block_file) {
             let (blocks, state) = (path.to_owned(), path.join("state.redb"));
-            return Ok(Self { named: path.to_owned(), blocks, state });
+            return Ok(Self { named: path.to_owned(), blocks, state, handovers: path.join("handovers") });
         }
         let what = format!("{} holds no ledger", path.display());
         let why = "it has no directory blocks, neither itself nor in data, and no file *.blk";
         Err(Failure::input(what, why).fix("quorate verify mynet/node0, or the data directory of a node"))
+    }
+
+    /// What is trusted, with the members of later epochs: from the genesis on each set is named by the one before.
+    fn follow(&self, mut trust: TrustRoot) -> Outcome<TrustRoot> {
+        let Ok(disk) = RealDisk::open(&self.handovers) else { return Ok(trust) };
+        let handovers = Handovers::new(disk, trust.ledger());
+        loop {
+            let epoch = trust.members().epoch();
+            let invalid = |why: String| {
+                Failure::new(ErrorCode::LedgerInvalid)
+                    .what(format!("the end of epoch {epoch} in {} does not hold", self.named.display()))
+                    .why(why)
+            };
+            let found = handovers.get(epoch).map_err(|error| invalid(error.to_string()))?;
+            let Some(handover) = found else { return Ok(trust) };
+            trust.follow(&handover).map_err(|error| invalid(error.to_string()))?;
+        }
     }
 
     /// Of all block files together.
@@ -323,10 +343,19 @@ impl<'t> Verification<'t> {
         context.output.data(&found, || self.lines(&found));
     }
 
+    /// Everyone who signed, once, in whatever epoch.
     fn signers(&self) -> Vec<&str> {
-        let members = self.trust.members();
-        let named = self.chain.signers().iter().filter_map(|signer| members.get(*signer));
-        named.map(|member| member.name.as_str()).collect()
+        let named = self.chain.signers().iter().filter_map(|(epoch, signer)| {
+            let member = self.trust.members_of(*epoch)?.get(*signer)?;
+            Some(member.name.as_str())
+        });
+        let mut names: Vec<&str> = Vec::new();
+        for name in named {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     fn lines(&self, found: &Value) -> String {

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use quorate_client::{Client, ErrorCode, v1};
+use quorate_types::Members;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -42,9 +43,10 @@ pub(crate) async fn run(context: &Context) -> Outcome<u8> {
             .fix("start the replicas: quorate testnet up, or quorate node run"),
         _ => failure,
     })?;
-    let before = Picture::take(&client).await;
+    let trust = client.trust();
+    let before = Picture::take(trust.members(), &client).await;
     tokio::time::sleep(BETWEEN).await;
-    let now = Picture::take(&client).await;
+    let now = Picture::take(trust.members(), &client).await;
     let commits = now.commits_since(&before);
     let findings = now.findings(commits);
     let present = now.voting();
@@ -79,8 +81,7 @@ fn verdict(commits: Commits, present: usize, quorum: usize) -> String {
 }
 
 impl<'n> Picture<'n> {
-    async fn take(client: &'n Client) -> Self {
-        let members = client.trust().members();
+    async fn take(members: &'n Members, client: &Client) -> Self {
         let names: Vec<&str> = members.iter().map(|(_, member)| member.name.as_str()).collect();
         let asked = client.waits().await;
         let all_asked = asked.len() >= names.len();

@@ -39,6 +39,7 @@ pub(crate) struct Plan {
     pub(crate) open: bool,
     pub(crate) faults: Option<u16>,
     pub(crate) allow_crash_only: bool,
+    pub(crate) operators: u16,
     pub(crate) checkpoint_every: u64,
 }
 
@@ -138,17 +139,20 @@ pub(crate) fn create(dir: &Path, plan: &Plan) -> Outcome<Testnet> {
         Failure::new(ErrorCode::BadGenesis).what("no such cluster").why(error.to_string())
     })?;
     let places = reserve(plan.address, plan.base_port, plan.n)?;
-    let (client, operator) = (Ed25519Signer::generate(), Ed25519Signer::generate());
+    let client = Ed25519Signer::generate();
+    let operators: Vec<Ed25519Signer> = (0..plan.operators).map(|_| Ed25519Signer::generate()).collect();
     let pair = |_| ReplicaKeys { vote: Ed25519Signer::generate(), transport: Ed25519Signer::generate() };
     let replicas: Vec<ReplicaKeys> = places.iter().map(pair).collect();
-    let genesis = genesis(plan, faults, &places, &replicas, (&client, &operator));
+    let genesis = genesis(plan, faults, &places, &replicas, (&client, &operators));
     let text = genesis_file::print(&genesis);
     let trust = TrustRoot::from_genesis(genesis).map_err(|error| {
         Failure::new(ErrorCode::BadGenesis).what("the genesis is refused").why(error.to_string())
     })?;
     make(&dir.join("keys"))?;
     save_key(&client, &dir.join("keys/client.pem"))?;
-    save_key(&operator, &dir.join("keys/operator.pem"))?;
+    for (number, operator) in (1..).zip(&operators) {
+        save_key(operator, &dir.join("keys").join(operator_file(number)))?;
+    }
     write(&dir.join("genesis.toml"), &text)?;
     let mut nodes = Vec::new();
     for (index, (place, keys)) in places.into_iter().zip(&replicas).enumerate() {
@@ -167,12 +171,17 @@ pub(crate) fn create(dir: &Path, plan: &Plan) -> Outcome<Testnet> {
     Ok(testnet)
 }
 
+/// The key file of an operator: the first one has no number.
+fn operator_file(number: u16) -> String {
+    if number == 1 { "operator.pem".to_owned() } else { format!("operator{number}.pem") }
+}
+
 fn genesis(
     plan: &Plan,
     faults: u16,
     places: &[SocketAddr],
     replicas: &[ReplicaKeys],
-    (client, operator): (&Ed25519Signer, &Ed25519Signer),
+    (client, operators): (&Ed25519Signer, &[Ed25519Signer]),
 ) -> Genesis {
     let members = places.iter().zip(replicas).enumerate().map(|(index, (place, keys))| GenesisMember {
         name: format!("node{index}"),
@@ -194,8 +203,14 @@ fn genesis(
         },
         members: members.collect(),
         clients: vec![NamedKey { name: "client".to_owned(), key: client.public_key() }],
-        operators: vec![NamedKey { name: "operator".to_owned(), key: operator.public_key() }],
-        approvals: 1,
+        operators: (1..)
+            .zip(operators)
+            .map(|(number, operator)| NamedKey {
+                name: operator_file(number).trim_end_matches(".pem").to_owned(),
+                key: operator.public_key(),
+            })
+            .collect(),
+        approvals: plan.operators / 2 + 1,
         registry: if plan.open { RegistryMode::Open } else { RegistryMode::Closed },
     }
 }

@@ -257,7 +257,7 @@ fn t3_a_machine_goes_on_from_a_state_that_it_did_not_execute() {
     assert_eq!((behind.height(), shared.read().height()), (Seq::new(3), Seq::new(3)), "it is as it was");
     behind.install(stored, &header).unwrap();
     assert_eq!((behind.height(), shared.read().height()), (Seq::new(11), Seq::new(11)));
-    assert_eq!(behind.obligation(), ledger.machine.obligation());
+    assert_eq!(behind.outlook(), ledger.machine.outlook());
     assert_eq!(play(&mut behind, &batches), play(&mut ledger.machine, &batches));
     assert!(behind.commit_to(&mut store, Seq::new(20)).unwrap());
     assert_eq!(Tree::from_leaves(store.load().unwrap().unwrap().leaves).root(), behind.state().root());
@@ -387,8 +387,8 @@ fn another_application_runs_in_its_own_namespace_and_is_rolled_back() {
     assert!(matches!(too_long, TransactionResult::Failed { reason: FailReason::LimitExceeded, .. }));
     let block = add(3, 50);
     assert_eq!(block.results[0], TransactionResult::Committed { output: vec![110] });
-    assert_eq!(block.obligation, Some(LedgerTime(110)));
-    assert_eq!(ledger.machine.obligation(), Some(LedgerTime(110)));
+    assert_eq!(block.outlook.obligation, Some(LedgerTime(110)));
+    assert_eq!(ledger.machine.outlook().obligation, Some(LedgerTime(110)));
     let place = [&[7][..], b"counter", &[3; 32]].concat();
     assert_eq!(ledger.machine.state().tree().get(&place).map(AsRef::as_ref), Some(&[110][..]));
 }
@@ -397,7 +397,7 @@ fn another_application_runs_in_its_own_namespace_and_is_rolled_back() {
 fn k6_the_built_in_application_owes_no_block() {
     let mut ledger = Ledger::new();
     let signed = ledger.transaction((1, 0, 0), vec![put("k", "v")]);
-    assert_eq!(ledger.block(ledger.time(), vec![signed]).obligation, None);
+    assert_eq!(ledger.block(ledger.time(), vec![signed]).outlook.obligation, None);
 }
 
 /// A largest batch, to notice work that grows faster than the batch does. The bound is many times what it takes.

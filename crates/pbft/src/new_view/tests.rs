@@ -152,7 +152,7 @@ fn v8_o_and_min_are_computed_again() {
 
 #[test]
 fn v3_a_view_change_keeps_its_bounds() {
-    let valid = |change: &ViewChange| is_valid(change, Epoch::ZERO, &parameters());
+    let valid = |change: &ViewChange| is_valid(change, &members(4), &parameters());
     let window = parameters().window;
     assert!(valid(&change(0, 4, vec![entry(0, 5, 1), entry(5, 4 + window, 2)])));
     for (what, wrong) in [

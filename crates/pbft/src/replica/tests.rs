@@ -479,52 +479,6 @@ fn k2_a_restart_forgets_checkpoints_that_were_proven() {
     assert_eq!((replica.status().base, replica.checkpoints.tallies.len()), (Seq::new(4), 0));
 }
 
-/// Seed 88912: it votes for what is new while nobody has the blocks that it lacks and the state does not come.
-#[test]
-fn k3_who_waits_long_for_a_state_keeps_no_votes_of_long_ago() {
-    let mut cluster = Cluster::new(4);
-    cluster.crash(3);
-    let order = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
-        for number in numbers {
-            cluster.request(0, transaction(1, number));
-            cluster.deliver_all();
-        }
-    };
-    order(&mut cluster, 0..20);
-    let prune = |cluster: &mut Cluster| {
-        for node in &mut cluster.nodes[..3] {
-            node.certificates.retain(|seq, _| *seq > Seq::new(1_000));
-        }
-    };
-    prune(&mut cluster);
-    cluster.start(3);
-    let voting = |cluster: &Cluster| cluster.status(3).hello_missing == 0 && cluster.status(3).base.get() > 0;
-    cluster.deliver_all();
-    assert!(cluster.run_until(Duration::from_secs(10), voting), "{:?}", cluster.status(3));
-    let mut kept = Vec::new();
-    for begin in (20..820).step_by(200) {
-        order(&mut cluster, begin..begin + 200);
-        prune(&mut cluster);
-        let node = &cluster.nodes[3];
-        let (log, replica) = (&node.log, node.replica.as_ref().expect("it runs"));
-        kept.push((replica.pledges.counts(), log.durable.len() + log.unsynced.len()));
-    }
-    let status = cluster.status(3);
-    assert_eq!((status.stable, status.executed), (Seq::ZERO, Seq::ZERO), "no state came");
-    let votes = cluster.sent.iter().filter(|said| said.signer == id(3)).count();
-    assert!(votes > 400, "it voted all the while: {votes}");
-    let window = usize::try_from(parameters().window).expect("small");
-    let bounded = |(votes, records): &(usize, usize)| *votes <= 8 * window && *records <= 32 * window;
-    assert!(kept.iter().all(bounded), "{kept:?}");
-    // It stands by what it may still be asked about, and is no amnesiac after a restart.
-    cluster.crash(3);
-    cluster.start(3);
-    cluster.deliver_all();
-    assert!(cluster.run_until(Duration::from_secs(10), voting));
-    assert_ne!(cluster.status(3).phase, crate::Phase::Learner);
-    cluster.assert_safe();
-}
-
 /// A small question has a large answer: whoever asks without end is given so much and no more (R1).
 #[test]
 fn r1_answers_to_fetches_are_bounded() {

@@ -1,7 +1,8 @@
 use super::*;
-use crate::testing::{Cluster, id, transaction};
+use crate::testing::{Cluster, id, parameters, transaction};
 use crate::{Input, Phase};
-use quorate_types::{Fetch, Message, Notice, StatementKind};
+use quorate_types::{Fetch, Message, Notice, Outlook, StatementKind};
+use std::time::Duration;
 
 /// Three members go on to block `blocks` without the fourth, which then hears of their checkpoints and gets no blocks.
 fn behind(blocks: u64) -> Cluster {
@@ -12,7 +13,7 @@ fn behind(blocks: u64) -> Cluster {
     }
     // Time for STATUS, and what it repairs but blocks.
     for _ in 0..30 {
-        cluster.advance(std::time::Duration::from_millis(100));
+        cluster.advance(Duration::from_millis(100));
         deliver_but_blocks(&mut cluster);
     }
     assert_eq!(cluster.status(3).phase, Phase::CatchingUp);
@@ -34,7 +35,13 @@ fn installed(cluster: &Cluster, seq: u64) -> Installed {
     let node = &cluster.nodes[0];
     let (header, hash, _) = &node.blocks[usize::try_from(seq).unwrap() - 1];
     let certificate = node.certificates[&Seq::new(seq)].clone();
-    Installed { seq: Seq::new(seq), header_hash: *hash, time: header.time, obligation: None, certificate }
+    Installed {
+        seq: Seq::new(seq),
+        header_hash: *hash,
+        time: header.time,
+        outlook: Outlook::default(),
+        certificate,
+    }
 }
 
 #[test]
@@ -60,7 +67,7 @@ fn t1_members_without_the_blocks_are_asked_for_them_no_more() {
     cluster.queue.clear();
     let asked = std::cell::Cell::new(0);
     for _ in 0..20 {
-        cluster.advance(std::time::Duration::from_millis(500));
+        cluster.advance(Duration::from_millis(500));
         // Their STATUS tells of more than this one has; that is no reason to ask them.
         cluster.deliver_if(|from, to, message| {
             if matches!(message, Message::Notice(Notice::Fetch(Fetch::Blocks { .. }))) && from == id(3) {
@@ -93,7 +100,7 @@ fn t3_a_state_is_taken_at_a_proven_base_and_the_member_goes_on_from_there() {
     for number in 12..16 {
         cluster.request(1, transaction(1, number));
         cluster.deliver_all();
-        cluster.advance(std::time::Duration::from_millis(600));
+        cluster.advance(Duration::from_millis(600));
         cluster.deliver_all();
     }
     assert_eq!((cluster.executed(3), cluster.status(3).phase), (16, Phase::Normal));
@@ -133,7 +140,7 @@ fn t3_blocks_wait_for_the_state_that_is_being_installed() {
     let base = cluster.status(3).base;
     assert_eq!(cluster.input(3, Input::StateFetched { seq: base }), Verdict::Accepted);
     for _ in 0..10 {
-        cluster.advance(std::time::Duration::from_millis(500));
+        cluster.advance(Duration::from_millis(500));
         cluster.deliver_all();
     }
     assert_eq!(cluster.executed(3), 0, "blocks came, and are not executed");
@@ -161,4 +168,50 @@ fn t4_requests_that_were_held_are_forgotten() {
     let state = installed(&cluster, base.get());
     let _ = cluster.input(3, Input::Installed(Box::new(state)));
     assert_eq!(cluster.status(3).custody, 0);
+}
+
+/// Seed 88912: it votes for what is new while nobody has the blocks that it lacks and the state does not come.
+#[test]
+fn k3_who_waits_long_for_a_state_keeps_no_votes_of_long_ago() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    let order = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            cluster.request(0, transaction(1, number));
+            cluster.deliver_all();
+        }
+    };
+    order(&mut cluster, 0..20);
+    let prune = |cluster: &mut Cluster| {
+        for node in &mut cluster.nodes[..3] {
+            node.certificates.retain(|seq, _| *seq > Seq::new(1_000));
+        }
+    };
+    prune(&mut cluster);
+    cluster.start(3);
+    let voting = |cluster: &Cluster| cluster.status(3).hello_missing == 0 && cluster.status(3).base.get() > 0;
+    cluster.deliver_all();
+    assert!(cluster.run_until(Duration::from_secs(10), voting), "{:?}", cluster.status(3));
+    let mut kept = Vec::new();
+    for begin in (20..820).step_by(200) {
+        order(&mut cluster, begin..begin + 200);
+        prune(&mut cluster);
+        let node = &cluster.nodes[3];
+        let (log, replica) = (&node.log, node.replica.as_ref().expect("it runs"));
+        kept.push((replica.pledges.counts(), log.durable.len() + log.unsynced.len()));
+    }
+    let status = cluster.status(3);
+    assert_eq!((status.stable, status.executed), (Seq::ZERO, Seq::ZERO), "no state came");
+    let votes = cluster.sent.iter().filter(|said| said.signer == id(3)).count();
+    assert!(votes > 400, "it voted all the while: {votes}");
+    let window = usize::try_from(parameters().window).expect("small");
+    let bounded = |(votes, records): &(usize, usize)| *votes <= 8 * window && *records <= 32 * window;
+    assert!(kept.iter().all(bounded), "{kept:?}");
+    // It stands by what it may still be asked about, and is no amnesiac after a restart.
+    cluster.crash(3);
+    cluster.start(3);
+    cluster.deliver_all();
+    assert!(cluster.run_until(Duration::from_secs(10), voting));
+    assert_ne!(cluster.status(3).phase, crate::Phase::Learner);
+    cluster.assert_safe();
 }

@@ -18,7 +18,7 @@ fn genesis_header(trust: &TrustRoot) -> Header {
         transactions_root: merkle_root::<Vec<u8>>([]),
         results_root: merkle_root::<Vec<u8>>([]),
         state_root: Digest([7; 32]),
-        members_hash: trust.members_hash(),
+        members_hash: quorate_crypto::members_hash(trust.members()),
         transaction_count: 0,
     }
 }

@@ -10,7 +10,7 @@ pub(crate) fn trust() -> TrustRoot {
     TrustRoot::from_genesis(example(4)).expect("good")
 }
 
-fn member(id: u16) -> Ed25519Signer {
+pub(crate) fn member(id: u16) -> Ed25519Signer {
     Ed25519Signer::from_seed(&[u8::try_from(id).expect("small") + 1; 32])
 }
 
@@ -34,7 +34,7 @@ fn signed_transaction(trust: &TrustRoot) -> SignedTransaction {
     SignedTransaction { transaction, signature }
 }
 
-fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
+pub(crate) fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
     let transaction = signed_transaction(trust);
     let id = transaction_id(&transaction.transaction);
     let leaf = [&id.0[..], &transaction.signature.0[..]].concat();
@@ -50,7 +50,7 @@ fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
         transactions_root: transactions.root(),
         results_root: results.root(),
         state_root: Digest([3; 32]),
-        members_hash: trust.members_hash(),
+        members_hash: quorate_crypto::members_hash(trust.members()),
         transaction_count: 3,
     };
     Receipt {
@@ -61,6 +61,7 @@ fn receipt_with(trust: &TrustRoot, result: TransactionResult) -> Receipt {
         certificate: certificate_of(trust, &header),
         header,
         links: Vec::new(),
+        handovers: Vec::new(),
     }
 }
 
@@ -103,7 +104,10 @@ fn m8_headers_lead_from_a_block_to_a_later_certificate() {
     assert_eq!(broken(&|receipt| receipt.links[0].parent.0[3] ^= 1), chain);
     assert_eq!(broken(&|receipt| receipt.links[0].time = LedgerTime(6)), chain);
     assert_eq!(broken(&|receipt| receipt.links[1].height = Seq::new(10)), chain);
-    assert_eq!(broken(&|receipt| receipt.links[1].members_hash = Digest([9; 32])), chain);
+    assert_eq!(
+        broken(&|receipt| receipt.links[1].members_hash = Digest([9; 32])),
+        ReceiptError::OtherMembers
+    );
     assert_eq!(broken(&|receipt| receipt.links = receipt.links[1..].to_vec()), chain);
     assert_eq!(broken(&|receipt| receipt.links.truncate(1)), ReceiptError::OtherHeader);
     let most = usize::try_from(trust.genesis().parameters.most_links()).unwrap();

@@ -40,8 +40,14 @@ impl Agreement {
         }
     }
 
-    /// A member goes on from the state after a block that others executed (T3).
-    pub(crate) fn installed(&mut self, member: ReplicaId, header: &Header) -> Result<(), Violation> {
+    /// A member goes on from the state after a block that others executed (T3): correct ones, unless so many lie that they need nobody to
+    /// certify one.
+    pub(crate) fn installed(
+        &mut self,
+        member: ReplicaId,
+        header: &Header,
+        too_many_lie: bool,
+    ) -> Result<(), Violation> {
         let height = header.height;
         let before = self.at.insert(member, height).unwrap_or(Seq::ZERO);
         if height <= before {
@@ -50,6 +56,10 @@ impl Agreement {
         }
         match self.blocks.get(&height) {
             Some(hash) if *hash == header_hash(header) => Ok(()),
+            None if too_many_lie => {
+                self.blocks.insert(height, header_hash(header));
+                Ok(())
+            }
             executed => {
                 let what =
                     format!("{member} installs the state after {header:?}, others executed {executed:?}");

@@ -28,11 +28,11 @@ use quorate_engine::Answer;
 use quorate_ledger::{ExecutedBlock, State};
 use quorate_pbft::{ReplicaStatus, Report};
 use quorate_types::{
-    BlockCertificate, Header, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId, Seq,
-    SignedStatement, SignedTransaction, TransactionId,
+    BlockCertificate, Epoch, Header, HelloReply, Members, Message, NewView, Parameters, Record, ReplicaId,
+    Seq, SignedStatement, SignedTransaction, TransactionId,
 };
 use reference::Reference;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The statement that a message makes, with what rides along.
 fn signed(message: &Message) -> Option<&SignedStatement> {
@@ -63,13 +63,16 @@ pub struct Violation {
 #[derive(Debug)]
 pub struct Checkers {
     members: Members,
+    /// Of the epochs that began.
+    sets: BTreeMap<Epoch, Members>,
     parameters: Parameters,
     /// Members that may lie: what they say is not held against anyone.
     pub faulty: BTreeSet<ReplicaId>,
     pub agreement: Agreement,
-    auditor: Auditor,
+    /// By epoch: no statement of one binds anybody in another (M1).
+    auditors: BTreeMap<Epoch, Auditor>,
     amnesia: Amnesia,
-    new_views: NewViews,
+    new_views: BTreeMap<Epoch, NewViews>,
     monotone: Monotone,
     exactly_once: ExactlyOnce,
     reference: Reference,
@@ -84,12 +87,13 @@ impl Checkers {
     pub(crate) fn new(members: &Members, parameters: &Parameters) -> Self {
         Self {
             members: members.clone(),
+            sets: [(members.epoch(), members.clone())].into(),
             parameters: parameters.clone(),
             faulty: BTreeSet::new(),
             agreement: Agreement::default(),
-            auditor: Auditor::default(),
+            auditors: BTreeMap::new(),
             amnesia: Amnesia::default(),
-            new_views: NewViews::default(),
+            new_views: BTreeMap::new(),
             monotone: Monotone::default(),
             reference: Reference::default(),
             exactly_once: ExactlyOnce::default(),
@@ -97,6 +101,15 @@ impl Checkers {
             submitted: BTreeSet::new(),
             too_many_faults: false,
             violations: Vec::new(),
+        }
+    }
+
+    /// A member is in an epoch: all must know the same members of it.
+    pub(crate) fn epoch(&mut self, members: &Members) {
+        let known = self.sets.entry(members.epoch()).or_insert_with(|| members.clone());
+        if known != members {
+            let what = format!("two members know other members of epoch {}", members.epoch());
+            self.note(Err(Violation { property: "S20 epochs", what }));
         }
     }
 
@@ -115,7 +128,7 @@ impl Checkers {
     /// S1 and S2 also when more than `f` lie: then the statements must convict more than `f` (S19).
     fn note_agreement(&mut self, result: Result<(), Violation>) {
         let Err(violation) = result else { return };
-        let culprits = self.auditor.culprits();
+        let culprits = self.culprits();
         if !self.too_many_faults {
             self.violations.push(violation);
         } else if culprits.len() < self.members.quorums().weak() {
@@ -149,7 +162,7 @@ impl Checkers {
         if self.faulty.contains(&member) {
             return;
         }
-        let checked = self.agreement.installed(member, header);
+        let checked = self.agreement.installed(member, header, self.too_many_faults);
         self.note_agreement(checked);
         if state.root() != header.state_root || state.height() != header.height {
             let what = format!("{member} has another state after {} than its header says", header.height);
@@ -174,7 +187,7 @@ impl Checkers {
     }
 
     pub(crate) fn certified(&mut self, certificate: &BlockCertificate) {
-        let checked = outcomes::certificate(&self.members, certificate);
+        let checked = outcomes::certificate(&self.sets, certificate);
         self.note(checked);
     }
 
@@ -183,10 +196,11 @@ impl Checkers {
         if self.faulty.contains(&from) {
             self.lied(from, message);
         } else {
-            let checked = self.auditor.sent(from, message);
-            self.note(checked);
-            let checked = self.new_views.sent(from, message, self.members.quorums().strong());
-            self.note(checked);
+            if let Some(signed) = own_statement(from, message) {
+                let checked = self.auditors.entry(signed.epoch).or_default().sent(from, message);
+                self.note(checked);
+            }
+            self.counted(from, message);
             let checked = durability::holds(from, message, promised);
             self.note(checked);
         }
@@ -205,15 +219,25 @@ impl Checkers {
 
     /// A message leaves a member that may lie, with what it lies about.
     pub(crate) fn lied(&mut self, from: ReplicaId, message: &Message) {
-        self.auditor.lied(from, message);
-        let checked = self.new_views.sent(from, message, self.members.quorums().strong());
+        if let Some(signed) = own_statement(from, message) {
+            self.auditors.entry(signed.epoch).or_default().lied(from, message);
+        }
+        self.counted(from, message);
+    }
+
+    /// The COMMIT of a member, correct or not, counts.
+    fn counted(&mut self, from: ReplicaId, message: &Message) {
+        let Some(signed) = own_statement(from, message) else { return };
+        let strong = self.members.quorums().strong();
+        let checked = self.new_views.entry(signed.epoch).or_default().sent(from, message, strong);
         self.note(checked);
     }
 
     /// A member's log keeps a NEW-VIEW that it accepted.
     pub(crate) fn accepted(&mut self, member: ReplicaId, new_view: &NewView) {
         if !self.faulty.contains(&member) {
-            let checked = self.new_views.accepted(new_view, &self.parameters);
+            let of_epoch = self.new_views.entry(new_view.statement.epoch).or_default();
+            let checked = of_epoch.accepted(new_view, &self.parameters);
             self.note(checked);
         }
     }
@@ -235,7 +259,9 @@ impl Checkers {
 
     /// What a member received did not verify, though its sender does not lie.
     pub(crate) fn refused(&mut self, from: ReplicaId, why: &Malformed) {
-        if !self.faulty.contains(&from) {
+        // Who is in another epoch cannot know the keys.
+        let elsewhere = self.sets.len() > 1 && *why == Malformed::OtherEpoch;
+        if !self.faulty.contains(&from) && !elsewhere {
             let what = format!("what {from} sent is refused: {why}");
             self.note(Err(Violation { property: "S18 what a correct member sends verifies", what }));
         }
@@ -264,13 +290,13 @@ impl Checkers {
 
     /// A client was answered.
     pub fn answered(&mut self, transaction: &SignedTransaction, answer: &Answer) {
-        let checked = self.outcomes.answered(&self.members, transaction, answer);
+        let checked = self.outcomes.answered(&self.sets, transaction, answer);
         self.note(checked);
     }
 
     /// Members whom their own statements convict.
-    pub fn culprits(&self) -> &BTreeSet<ReplicaId> {
-        self.auditor.culprits()
+    pub fn culprits(&self) -> BTreeSet<ReplicaId> {
+        self.auditors.values().flat_map(|auditor| auditor.culprits()).copied().collect()
     }
 
     /// The height that any member has executed.

@@ -5,7 +5,9 @@ use crate::scheme::SimVerifier;
 use quorate_crypto::{Claim, Rule, Verifier, last_linked, transaction_id};
 use quorate_engine::{Answer, Outcome};
 use quorate_ledger::ExecutedBlock;
-use quorate_types::{BlockCertificate, Members, Seq, SignedTransaction, TransactionId, TransactionResult};
+use quorate_types::{
+    BlockCertificate, Epoch, Members, Seq, SignedTransaction, TransactionId, TransactionResult,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcomes of the agreed ledger.
@@ -29,7 +31,7 @@ impl Outcomes {
 
     pub(crate) fn answered(
         &self,
-        members: &Members,
+        sets: &BTreeMap<Epoch, Members>,
         asked: &SignedTransaction,
         answer: &Answer,
     ) -> Result<(), Violation> {
@@ -38,7 +40,7 @@ impl Outcomes {
             Answer::Superseded(outcome) => (outcome, true),
             Answer::Refused(_) => return Ok(()),
         };
-        certificate(members, &outcome.certificate)?;
+        certificate(sets, &outcome.certificate)?;
         if !proves(outcome) {
             return violation(format!("{} was told under a certificate of another block", outcome.id));
         }
@@ -69,7 +71,14 @@ fn proves(outcome: &Outcome) -> bool {
 }
 
 /// M8: q valid signatures by distinct members.
-pub(crate) fn certificate(members: &Members, certificate: &BlockCertificate) -> Result<(), Violation> {
+pub(crate) fn certificate(
+    sets: &BTreeMap<Epoch, Members>,
+    certificate: &BlockCertificate,
+) -> Result<(), Violation> {
+    let Some(members) = sets.get(&certificate.epoch) else {
+        let what = format!("block {} is certified by epoch {}", certificate.height, certificate.epoch);
+        return Err(Violation { property: "S5 certificate", what });
+    };
     let message = certificate.statement().signed_bytes(members.ledger(), certificate.epoch);
     let mut signers = BTreeSet::new();
     for (signer, signature) in &certificate.signatures {

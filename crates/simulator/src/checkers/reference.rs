@@ -5,8 +5,8 @@ use super::Violation;
 use quorate_ledger::{ExecutedBlock, State};
 use quorate_types::operation::StoredValue;
 use quorate_types::{
-    FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, Seq, SessionId,
-    SignedTransaction, TransactionResult, VoidReason,
+    FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, Refusal, Seq,
+    SessionId, SignedTransaction, TransactionResult, VoidReason, governance,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,8 @@ pub(crate) struct Reference {
     used: BTreeMap<(PublicKey, SessionId), BTreeSet<u64>>,
     values: BTreeMap<Vec<u8>, StoredValue>,
     topics: BTreeMap<Vec<u8>, u64>,
+    /// The last block of each epoch that ended, or is to end.
+    ends: Vec<Seq>,
 }
 
 impl Reference {
@@ -31,13 +33,49 @@ impl Reference {
         for (index, (id, signed, result)) in (0u32..).zip(block.transactions()) {
             let expected = match self.admit(signed, block, parameters) {
                 Err(reason) => TransactionResult::Void { reason },
+                Ok(()) if signed.transaction.app == governance::APP => {
+                    self.govern(block.header.height, result, parameters)
+                }
                 Ok(()) => self.run(signed, (height, index)),
             };
             if expected != *result {
                 return violation(format!("{id} in {height}: {result:?}, the model says {expected:?}"));
             }
         }
+        // G2: an epoch begins with the block after the one that ended the epoch before.
+        let epoch = self.ends.iter().filter(|end| **end < block.header.height).count() as u64;
+        if block.header.epoch.get() != epoch {
+            return violation(format!("{height} is of epoch {}, the model says {epoch}", block.header.epoch));
+        }
         self.same_state(block.header.height, state)
+    }
+
+    /// G1: whether a change is legal is not modelled, but where it ends the epoch, and that one change waits for another.
+    fn govern(
+        &mut self,
+        height: Seq,
+        result: &TransactionResult,
+        parameters: &Parameters,
+    ) -> TransactionResult {
+        let done = TransactionResult::Committed { output: Vec::new() };
+        let pending = self.ends.last().is_some_and(|end| *end >= height);
+        if *result == done && !pending {
+            let every = parameters.checkpoint_every;
+            self.ends.push(Seq::new(height.get().div_ceil(every) * every));
+            return done;
+        }
+        match result {
+            TransactionResult::Failed { reason: FailReason::Application, output, .. }
+                if output.len() == 1 && Refusal::from_code(output[0]).is_some() =>
+            {
+                result.clone()
+            }
+            _ => TransactionResult::Failed {
+                reason: FailReason::Application,
+                operation: 0,
+                output: vec![Refusal::ChangePending.code()],
+            },
+        }
     }
 
     /// C1, for clients that are registered and never idle for E.

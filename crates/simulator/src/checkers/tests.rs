@@ -61,9 +61,9 @@ fn entry(cluster: &Cluster, seq: u64) -> PreparedCertificate {
 
 /// A message of a member, without what its log promises.
 fn sent(checkers: &mut Checkers, from: ReplicaId, message: &Message) {
-    let checked = checkers.auditor.sent(from, message);
+    let checked = checkers.auditors.entry(Epoch::ZERO).or_default().sent(from, message);
     checkers.note(checked);
-    let checked = checkers.new_views.sent(from, message, 3);
+    let checked = checkers.new_views.entry(Epoch::ZERO).or_default().sent(from, message, 3);
     checkers.note(checked);
 }
 
@@ -344,8 +344,8 @@ fn d_what_is_sent_before_it_is_durable() {
 fn d_a_restart_that_would_contradict_what_was_sent() {
     let cluster = cluster();
     let now = Now { monotonic: Monotonic(0), wall: Wall(EPOCH_MS) };
-    let mut node = Node::new();
-    assert!(node.start(&cluster.genesis, cluster.members(), ONE, now).is_ok());
+    let mut node = Node::new(ONE);
+    assert!(node.start(&cluster.genesis, *cluster.members().ledger(), ONE, now).is_ok());
     let host = node.process.as_ref().map(|process| &process.host);
     let message = vote(&cluster, ONE, prepare(0, 1, 1));
     assert!(durability::stands_by(ONE, &message, host).is_err(), "an empty log stands by nothing");
@@ -407,7 +407,7 @@ fn whoever_lies_is_not_held_to_what_it_says() {
         checkers.sent(ONE, &vote(&cluster, ONE, prepare(0, 1, byte)), &[]);
     }
     assert_eq!(flagged(&checkers), [""; 0]);
-    assert_eq!(checkers.auditor.culprits().len(), 1);
+    assert_eq!(checkers.culprits().len(), 1);
 }
 
 #[test]

@@ -13,7 +13,7 @@ impl Cluster {
     /// With 65,536 processes.
     pub fn add_twin(&mut self, member: ReplicaId) -> ReplicaId {
         let twin = ReplicaId::new(u16::try_from(self.nodes.len()).expect("few processes"));
-        let mut node = Node::new();
+        let mut node = Node::new(member);
         // Starts are counted apart, so that HELLOs of the two have different nonces.
         node.incarnation = u64::from(twin.get()) << 32;
         self.nodes.push(node);

@@ -8,7 +8,7 @@ use quorate_pbft::{Installed, Report};
 use quorate_storage::StoredBlock;
 use quorate_types::mutants::mutant;
 use quorate_types::probes::hit;
-use quorate_types::{ReplicaId, Seq, SignedTransaction, limits};
+use quorate_types::{Handover, ReplicaId, Seq, SignedTransaction, limits};
 use std::sync::Arc;
 
 impl Cluster {
@@ -65,6 +65,20 @@ impl Cluster {
                     TransferRecord::Add(message) => process.transfer.add(&message),
                     TransferRecord::End => process.transfer.end(),
                 };
+            }
+            Action::CloseEpoch { last: _ } => {
+                let incarnation = self.nodes[member.index()].incarnation;
+                self.plan(self.now + 1, Happening::OpenEpoch { member, incarnation });
+            }
+            Action::ReadHandover { to, epoch } => {
+                let Some(process) = &self.nodes[member.index()].process else { return };
+                match process.handovers.get(epoch) {
+                    Ok(Some(Handover { certificate, .. })) => {
+                        self.event(member, Event::HandoverRead { to, certificate });
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.cannot_read(member, &error),
+                }
             }
             Action::PrepareInstall { seq } => self.event(member, Event::InstallState { seq }),
             Action::Install(fetched) => self.install(member, *fetched),
@@ -144,7 +158,7 @@ impl Cluster {
             return self.crash(member);
         }
         process.machine.install(state, &header).expect("every part was checked against the header");
-        let installed = Installed::of(&header, certificate, process.machine.obligation());
+        let installed = Installed::of(&header, certificate, process.machine.outlook());
         let admission = process.machine.state().admission_control();
         self.checkers.installed(member, &header, &process.machine.state());
         self.event(member, Event::Installed { installed: Box::new(installed), admission });

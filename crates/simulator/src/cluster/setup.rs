@@ -51,10 +51,15 @@ pub(super) fn genesis(setup: &Setup) -> Genesis {
         clients: (0..setup.clients)
             .map(|client| NamedKey { name: format!("c{client}"), key: client_key(client).public_key() })
             .collect(),
-        operators: Vec::new(),
+        operators: vec![NamedKey { name: "operator".to_owned(), key: operator_key().public_key() }],
         approvals: 1,
         registry: RegistryMode::Closed,
     }
+}
+
+/// The key of the one operator.
+pub(super) fn operator_key() -> SimSigner {
+    SimSigner::named("operator")
 }
 
 fn client_key(client: usize) -> SimSigner {

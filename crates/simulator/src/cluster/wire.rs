@@ -128,7 +128,7 @@ impl Cluster {
         }
         let mut node = self.nodes[from.index()].after_crash();
         let now = self.clocks(from);
-        let restarted = node.start(&self.genesis, &self.members, from, now).map(|_| node.process);
+        let restarted = node.start(&self.genesis, *self.members.ledger(), from, now).map(|_| node.process);
         if let Some(lost) = node.lost.take() {
             self.checkers.lost_records(from, lost);
         }
@@ -224,8 +224,13 @@ impl Cluster {
             return;
         }
         let from = self.member_of(from);
-        let check = || verify_one(&self.members, &SimVerifier, &self.cache, sent.message.clone());
-        let checked = if self.remembers { check() } else { sent.checked.get_or_init(check).clone() };
+        let members = &process.members;
+        let check = || verify_one(members, &SimVerifier, &self.cache, sent.message.clone());
+        let checked = if self.remembers {
+            check()
+        } else {
+            sent.checked.borrow_mut().entry(members.epoch()).or_insert_with(check).clone()
+        };
         if let (Ok(_), Message::Notice(Notice::HelloReply(reply))) = (&checked, &sent.message)
             && reply.nonce == nonce(to, incarnation)
         {

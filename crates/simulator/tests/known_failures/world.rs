@@ -4,7 +4,7 @@ use quorate_engine::Answer;
 use quorate_pbft::{Phase, ReplicaStatus};
 use quorate_simulator::cluster::{InFlight, Network, StoredOutcome};
 use quorate_simulator::{Cluster, Random, Setup};
-use quorate_types::{Operation, Operations, Parameters, ReplicaId, SignedTransaction};
+use quorate_types::{Governance, Operation, Operations, Parameters, ReplicaId, SignedTransaction};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -191,6 +191,22 @@ impl World {
         self.waiting.insert(number, Waiting { transaction, again });
         self.send(gateway, number);
         number
+    }
+
+    /// The operator asks for a change of the members through this gateway, until it is answered.
+    pub(crate) fn petition(&mut self, gateway: ReplicaId, asked: &Governance) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let transaction = self.cluster.petition(number, asked);
+        let again = self.steps + PATIENCE;
+        self.waiting.insert(number, Waiting { transaction, again });
+        self.send(gateway, number);
+        number
+    }
+
+    /// Whether this one still waits for its outcome.
+    pub(crate) fn waits_for(&self, number: u64) -> bool {
+        self.waiting.contains_key(&number)
     }
 
     fn send(&mut self, gateway: ReplicaId, number: u64) {

@@ -1,5 +1,5 @@
 use super::*;
-use quorate_types::{BaseProof, BlockCertificate, CertificateKind, Digest, Epoch, View};
+use quorate_types::Digest;
 
 fn checkpoint(height: u64) -> BlockCertificate {
     let (epoch, height, header) = (Epoch::ZERO, Seq::new(height), Digest([1; 32]));

@@ -49,8 +49,9 @@ struct Header {
 /// # Errors
 /// If they differ, or one cannot be read.
 pub(super) fn run(context: &Context, a: &Path, b: &Path) -> Outcome {
-    let trust = context.trust()?;
     let places = [Place::find(a)?, Place::find(b)?];
+    // Whoever has seen more epochs tells of them.
+    let trust = places[1].follow(places[0].follow(context.trust()?)?)?;
     let (height, difference) = std::thread::scope(|scope| {
         let (left, left_reader) = Side::open(scope, &places[0], &trust)?;
         let (right, right_reader) = Side::open(scope, &places[1], &trust)?;
@@ -119,7 +120,8 @@ impl Side {
         }
         let certificate = self.certificates.get(&height).filter(|certificate| certificate.header == hash);
         let signers = certificate.and_then(|certificate| trust.check_certificate(certificate).ok());
-        let named = |signer| trust.members().get(signer).map(|member| member.name.clone());
+        let members = certificate.and_then(|certificate| trust.members_of(certificate.epoch));
+        let named = |signer| Some(members?.get(signer)?.name.clone());
         signers.into_iter().flatten().filter_map(named).collect()
     }
 }
