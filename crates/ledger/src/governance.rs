@@ -182,6 +182,7 @@ impl Petition<'_> {
 
     /// L2: the same member with the same keys and another store.
     fn recover(&self, ready: &Ready, state: &BlockState<'_>) -> Result<Changes, Refusal> {
+        self.need_no_change(state)?;
         let mut set = self.current(state);
         let seat = set.seats.iter_mut().find(|seat| seat.member.vote == ready.vote);
         let seat = seat.ok_or(Refusal::NoSuchMember)?;
@@ -209,12 +210,15 @@ impl Petition<'_> {
         if fresh && theirs { Ok(()) } else { Err(Refusal::NotReady) }
     }
 
+    fn need_no_change(&self, state: &BlockState<'_>) -> Result<(), Refusal> {
+        let key = StateKey::MemberSet(self.epoch.next()).to_bytes();
+        state.get(&key).map_or(Ok(()), |_| Err(Refusal::ChangePending))
+    }
+
     /// G1: the epoch ends with the first checkpoint from here on.
     fn close_with(&self, faults: u16, seats: Vec<Seat>, state: &BlockState<'_>) -> Result<Changes, Refusal> {
+        self.need_no_change(state)?;
         let key = StateKey::MemberSet(self.epoch.next()).to_bytes();
-        if state.get(&key).is_some() {
-            return Err(Refusal::ChangePending);
-        }
         let every = self.rules.parameters.checkpoint_every;
         let after = Seq::new(self.height.get().next_multiple_of(every));
         let set = MemberSet { after, faults, seats };

@@ -5,7 +5,7 @@ use crate::application::Application;
 use crate::block::{ExecutedBlock, SealedBlock, transaction_leaf};
 use crate::commit::Uncommitted;
 use crate::execution::{BlockExecution, Outcome};
-use crate::governance::Epochs;
+use crate::governance::{self, Epochs};
 use crate::namespace::{BlockState, Namespace};
 use crate::registry::genesis_leaves;
 use crate::rules::Rules;
@@ -252,7 +252,9 @@ fn stored_state(rules: &Arc<Rules>, stored: StoredState, header: &Header) -> Res
     let height = stored.height;
     let hash = header_hash(header);
     let tree = Tree::from_leaves(stored.leaves);
-    if header.ledger != rules.ledger
+    // A ledger's state tells who its members are; that of another version of this program may not.
+    if governance::member_set(tree.leaves(), Epoch::ZERO).is_none()
+        || header.ledger != rules.ledger
         || header.height != height
         || hash != stored.header_hash
         || header.state_root != tree.root()

@@ -11,5 +11,5 @@ mod preface;
 mod queue;
 
 pub use identity::IdentityError;
-pub use network::{Config, Event, Network, NetworkError, PeerStats, Stream};
+pub use network::{Config, Event, Network, NetworkError, PeerStats, Statistics, Stream};
 pub use preface::Preface;

@@ -206,11 +206,34 @@ impl Network {
         }
     }
 
+    /// What is measured of peers, for whoever must not keep the socket open.
+    pub fn statistics(&self) -> Statistics {
+        Statistics(self.shared.clone())
+    }
+
     /// What was measured of a peer.
     pub fn stats(&self, peer: ReplicaId) -> PeerStats {
-        let Some(held) = self.shared.peers.get(peer.index()) else { return PeerStats::default() };
+        self.statistics().of(peer)
+    }
+
+    /// Closes every connection and stops listening.
+    pub async fn close(&self) {
+        let _ = self.shared.closing.send(true);
+        self.endpoint.close(0u8.into(), b"stopping");
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
+    }
+}
+
+/// What is measured of peers. It outlives the network.
+#[derive(Clone)]
+pub struct Statistics(Arc<Shared>);
+
+impl Statistics {
+    /// What was measured of a peer.
+    pub fn of(&self, peer: ReplicaId) -> PeerStats {
+        let Some(held) = self.0.peers.get(peer.index()) else { return PeerStats::default() };
         let mut stats = PeerStats {
-            connected: self.shared.connection(peer).1.is_some(),
+            connected: self.0.connection(peer).1.is_some(),
             frames_in: held.frames_in.load(Ordering::Relaxed),
             bytes_in: held.bytes_in.load(Ordering::Relaxed),
             bytes_out: held.bytes_out.load(Ordering::Relaxed),
@@ -222,13 +245,6 @@ impl Network {
             stats.frames_dropped += dropped;
         }
         stats
-    }
-
-    /// Closes every connection and stops listening.
-    pub async fn close(&self) {
-        let _ = self.shared.closing.send(true);
-        self.endpoint.close(0u8.into(), b"stopping");
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
     }
 }
 
@@ -308,7 +324,12 @@ async fn dial(endpoint: Endpoint, shared: Arc<Shared>, peer: ReplicaId) {
     let mut pause = FIRST;
     let mut closing = shared.closing.subscribe();
     while !*closing.borrow() {
-        if let Some(connection) = connect(&endpoint, &shared, peer).await {
+        // Whoever still looks up a name or shakes hands would keep the socket open.
+        let connected = tokio::select! {
+            connected = connect(&endpoint, &shared, peer) => connected,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        if let Some(connection) = connected {
             let start = tokio::time::Instant::now();
             serve(shared.clone(), peer, connection, true).await;
             if start.elapsed() > LONGEST {

@@ -1,6 +1,7 @@
 //! The gRPC service. Answers carry receipts; nothing here needs to be believed.
 
 use crate::core_thread::CoreInput;
+use crate::explain::describe;
 use crate::membership::Readiness;
 use crate::metrics::process_usage;
 use crate::shared::{Closable, Published, Shared, post, wall_millis};
@@ -11,7 +12,6 @@ use quorate_api::v1::ledger_server::Ledger;
 use quorate_api::{certificate_to, header_to, receipt_to, transaction_from, transaction_to, v1};
 use quorate_crypto::{HashedTransaction, MerkleTree, transaction_id};
 use quorate_engine::{Answer, Event, receipt};
-use quorate_pbft::Phase;
 use quorate_proof::Receipt;
 use quorate_storage::StoredBlock;
 use quorate_storage::index::number_key;
@@ -213,12 +213,21 @@ impl Service {
         let (sender, mut receiver) = mpsc::channel(1);
         let token = self.shared.waiters.register(sender);
         post(&self.core, CoreInput::Event(Event::Await { token, id }));
-        match tokio::time::timeout(wait, receiver.recv()).await {
-            Ok(Some((_, answer))) => answered(id, &answer),
+        match self.patiently(wait, receiver.recv()).await {
+            Some(Some((_, answer))) => answered(id, &answer),
             _ => {
                 self.forget(token);
                 unknown(id, "no certified block has it yet")
             }
+        }
+    }
+
+    /// Waits for so long, or until this run of the node is over.
+    async fn patiently<T>(&self, wait: Duration, of: impl Future<Output = T>) -> Option<T> {
+        let mut over = self.shared.over();
+        tokio::select! {
+            found = tokio::time::timeout(wait, of) => found.ok(),
+            () = ended(&mut over) => None,
         }
     }
 
@@ -318,29 +327,6 @@ impl Service {
 /// Resolves once this run of the node is over.
 async fn ended(over: &mut watch::Receiver<bool>) {
     let _ = over.wait_for(|over| *over).await;
-}
-
-fn describe(published: &Published, may_vote: bool) -> (&'static str, String) {
-    let status = &published.status;
-    match status.phase {
-        Phase::Starting => {
-            ("starting", format!("waits for {} more HELLO replies before it votes", status.hello_missing))
-        }
-        Phase::Normal => ("normal", String::new()),
-        Phase::ViewChange => ("view-change", format!("waits for the NEW-VIEW of view {}", status.view)),
-        Phase::CatchingUp => {
-            ("catching-up", format!("executes blocks from {} to {}", status.executed, status.base))
-        }
-        Phase::Learner if !may_vote => {
-            let why = "its store is not the one that the members name: quorate node recover --dir DIR";
-            ("learner", why.to_owned())
-        }
-        Phase::Learner => {
-            let text = ErrorCode::Amnesia.text();
-            ("learner", format!("{}: {}", text.code, text.why))
-        }
-        Phase::Halted => ("halted", "its ledger contradicts a certificate: see its log".to_owned()),
-    }
 }
 
 fn id_of(bytes: &[u8]) -> Result<TransactionId, Status> {
@@ -445,8 +431,8 @@ impl Ledger for Service {
             Err(outcome) => return Ok(Response::new(outcome)),
         };
         let wait = Duration::from_millis(u64::from(request.wait_ms)).min(LONGEST_WAIT);
-        let outcome = match tokio::time::timeout(wait, receiver.recv()).await {
-            Ok(Some((_, answer))) => self.settle(&submitted, &answer),
+        let outcome = match self.patiently(wait, receiver.recv()).await {
+            Some(Some((_, answer))) => self.settle(&submitted, &answer),
             _ => {
                 self.forget(token);
                 unknown(submitted.id, "no certificate came in time")

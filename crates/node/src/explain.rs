@@ -1,9 +1,10 @@
 //! What a replica waits for, as its API tells it.
 
 use crate::core_thread::Explanation;
+use crate::shared::Published;
 use quorate_api::v1;
-use quorate_pbft::{SlotStep, WaitTimer, Waits};
-use quorate_types::{ReplicaId, Seq, Suspicion};
+use quorate_pbft::{Phase, SlotStep, WaitTimer, Waits};
+use quorate_types::{ErrorCode, ReplicaId, Seq, Suspicion};
 use std::time::Duration;
 
 /// The answer to GetWaits.
@@ -96,5 +97,29 @@ fn timer_name(timer: WaitTimer) -> &'static str {
         WaitTimer::Order => "order",
         WaitTimer::NewView => "new-view",
         WaitTimer::Fetch => "fetch",
+    }
+}
+
+/// The state of a node in a word, and what it waits for if it does not vote.
+pub(crate) fn describe(published: &Published, may_vote: bool) -> (&'static str, String) {
+    let status = &published.status;
+    match status.phase {
+        Phase::Starting => {
+            ("starting", format!("waits for {} more HELLO replies before it votes", status.hello_missing))
+        }
+        Phase::Normal => ("normal", String::new()),
+        Phase::ViewChange => ("view-change", format!("waits for the NEW-VIEW of view {}", status.view)),
+        Phase::CatchingUp => {
+            ("catching-up", format!("executes blocks from {} to {}", status.executed, status.base))
+        }
+        Phase::Learner if !may_vote => {
+            let why = "its store is not the one that the members name: quorate node recover --dir DIR";
+            ("learner", why.to_owned())
+        }
+        Phase::Learner => {
+            let text = ErrorCode::Amnesia.text();
+            ("learner", format!("{}: {}", text.code, text.why))
+        }
+        Phase::Halted => ("halted", "its ledger contradicts a certificate: see its log".to_owned()),
     }
 }

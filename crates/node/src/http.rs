@@ -5,7 +5,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use quorate_network::Network;
+use quorate_network::Statistics;
 use quorate_pbft::Phase;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A core thread that has not gone round for this long is stuck.
 const STUCK: Duration = Duration::from_secs(5);
 
-pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>, network: Network) -> Router {
+pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>, network: Statistics) -> Router {
     let (metrics, live, ready) = (shared.clone(), shared.clone(), shared.clone());
     router
         .route("/metrics", get(move || async move { show_metrics(&metrics, &network) }))
@@ -21,11 +21,11 @@ pub(crate) fn add_routes(router: Router, shared: &Arc<Shared>, network: Network)
         .route("/readyz", get(move || async move { readyz(&ready) }))
 }
 
-fn show_metrics(shared: &Shared, network: &Network) -> impl IntoResponse + use<> {
+fn show_metrics(shared: &Shared, network: &Statistics) -> impl IntoResponse + use<> {
     let published = shared.published();
     for (peer, member) in shared.trust.members().iter().filter(|(peer, _)| *peer != published.status.me) {
         let rtt = published.rtts.get(&peer).copied();
-        shared.metrics.peer(&member.name, &network.stats(peer), rtt);
+        shared.metrics.peer(&member.name, &network.of(peer), rtt);
     }
     let content = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content)], shared.metrics.encode())
@@ -54,6 +54,9 @@ fn readyz(shared: &Shared) -> (StatusCode, String) {
         Phase::Starting => Some(format!("waits for {} more HELLO replies", status.hello_missing)),
         Phase::ViewChange => Some(format!("waits for view {}", status.view)),
         Phase::CatchingUp => Some(format!("catching up from block {}", status.executed)),
+        Phase::Learner if !shared.may_vote => {
+            Some("runs as a learner: the members do not name its store".to_owned())
+        }
         Phase::Learner => Some("runs as a learner: its store forgot votes".to_owned()),
         Phase::Halted => Some("stopped voting: its ledger contradicts a certificate".to_owned()),
     };

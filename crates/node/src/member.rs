@@ -129,6 +129,11 @@ fn read(
     Ok(keys)
 }
 
+/// Whether there are keys that a change of the members is to bring into use.
+pub(crate) fn has_next_vote_key(config: &FileConfig) -> bool {
+    config.node.keys.join(VOTE[1]).exists()
+}
+
 /// Makes the keys that a change of the members is to bring into use, beside those in use. The pair of them: vote, transport.
 ///
 /// # Errors

@@ -1,9 +1,13 @@
 //! What a node tells of its members, and of its own readiness to be one (G).
 
 use crate::api::Service;
+use crate::config::FileConfig;
+use crate::member::{Keys, has_next_vote_key};
+use crate::shared::lock;
 use quorate_api::{handover_to, v1};
 use quorate_crypto::{Ed25519Signer, Signer};
 use quorate_types::{Epoch, Ready, Signature, StoreId};
+use std::sync::Mutex;
 use tonic::Status;
 
 /// Handovers in one answer.
@@ -12,8 +16,26 @@ const HANDOVERS: usize = 64;
 /// With what a node says that it follows the ledger: nothing that binds a vote.
 pub(crate) struct Readiness {
     pub(crate) store: StoreId,
-    /// Those in use, and those that are to be.
-    pub(crate) keys: Vec<Ed25519Signer>,
+    keys: Mutex<Vec<Ed25519Signer>>,
+    config: FileConfig,
+}
+
+impl Readiness {
+    pub(crate) fn new(store: StoreId, keys: Vec<Ed25519Signer>, config: FileConfig) -> Self {
+        Self { store, keys: Mutex::new(keys), config }
+    }
+
+    /// The keys in use, and those that are to be: they may have been made since the start.
+    fn keys(&self) -> Vec<Ed25519Signer> {
+        let mut keys = lock(&self.keys);
+        if keys.len() < 2
+            && has_next_vote_key(&self.config)
+            && let Ok(found) = Keys::load(&self.config)
+        {
+            *keys = found.vote_keys();
+        }
+        keys.clone()
+    }
 }
 
 impl Service {
@@ -56,7 +78,7 @@ impl Service {
         v1::Ready {
             store: store.0.to_vec(),
             height: height.get(),
-            of: self.readiness.keys.iter().map(of).collect(),
+            of: self.readiness.keys().iter().map(of).collect(),
         }
     }
 }

@@ -175,7 +175,7 @@ fn load(config: &FileConfig, keys: &Keys, metrics: &mut Option<Arc<Metrics>>) ->
         directory.handovers().and_then(|path| RealDisk::open(&path)).map_err(NodeError::Disk)?;
     let mut handovers = Handovers::new(handover_disk, ledger);
     let Found { members, records } =
-        open_epoch(&mut log, &mut handovers, &Ed25519Verifier, (&blocks, &machine), found.records)?;
+        open_epoch(&mut log, &mut handovers, &Ed25519Verifier, (&mut blocks, &machine), found.records)?;
     let member = seat(keys, &handovers, &members)?;
     directory.rebind(&member.identity())?;
     keys.promote(&member)?;
@@ -347,6 +347,7 @@ async fn start(
     listener: std::net::TcpListener,
     outgoing: Option<Arc<dyn Outgoing>>,
 ) -> Result<(RunningNode, tokio::task::JoinHandle<()>), NodeError> {
+    let again = metrics.is_some();
     let loaded = load(config, keys, metrics)?;
     let (member, metrics) = (&loaded.member, loaded.metrics.clone());
     let genesis = member.trust.genesis();
@@ -365,15 +366,15 @@ async fn start(
         tracing::warn!(event = "plain_api", "the client API listens on {api} without TLS");
     }
     let caps = Caps::new(&members, &genesis.parameters);
-    let (network, events) = start_network(quorate_network::Config {
+    let network_config = quorate_network::Config {
         listen: config.peer.listen,
         me: member.me,
         members: members.clone(),
         transport: member.transport.clone(),
         addresses: addresses(config, member),
         caps: [caps.small_frame, caps.small_frame, caps.frame],
-    })
-    .await?;
+    };
+    let (network, events) = start_network(network_config, again).await?;
     let peer = network.local_address();
     let (threads, service) =
         spawn_threads(config, loaded, (members, caps, keys.vote_keys()), (&network, events, outgoing))?;
@@ -381,25 +382,36 @@ async fn start(
     let shared = service.shared.clone();
     let limit = quorate_api::MAX_MESSAGE_BYTES;
     let ledger = LedgerServer::new(service).max_decoding_message_size(limit).max_encoding_message_size(limit);
-    let app =
-        http::add_routes(tonic::service::Routes::new(ledger).into_axum_router(), &shared, network.clone());
+    let app = http::add_routes(
+        tonic::service::Routes::new(ledger).into_axum_router(),
+        &shared,
+        network.statistics(),
+    );
     tracing::info!(event = "started", %api, %peer, "listening: api {api}, peers {peer}");
     let server = serve(listener, app, shared.over());
     Ok((RunningNode { api, peer, core, network, threads, shared }, server))
 }
 
-/// The socket of the epoch before may take a moment to close.
+/// In the next epoch of a process the socket of the one before may take a moment to close: that port is ours, and waited for.
 async fn start_network(
     config: quorate_network::Config,
+    again: bool,
 ) -> Result<(Network, tokio::sync::mpsc::Receiver<quorate_network::Event>), NetworkError> {
-    const TRIES: usize = 50;
-    for _ in 0..TRIES {
+    const PAUSE: Duration = Duration::from_millis(40);
+    const SAID_EVERY: u32 = 100;
+    let mut tries = 0_u32;
+    loop {
         match Network::start(config.clone()) {
-            Err(NetworkError::Bind(..)) => tokio::time::sleep(Duration::from_millis(40)).await,
+            Err(NetworkError::Bind(address, error)) if again => {
+                if tries.is_multiple_of(SAID_EVERY) {
+                    tracing::warn!(event = "port_in_use", %address, %error, "waiting for UDP {address}: {error}");
+                }
+                tries = tries.wrapping_add(1);
+                tokio::time::sleep(PAUSE).await;
+            }
             started => return started,
         }
     }
-    Network::start(config)
 }
 
 fn addresses(config: &FileConfig, member: &Member) -> Vec<String> {
@@ -536,7 +548,7 @@ fn spawn_threads(
     threads.push(named("supply", move || supply::run(&supply_shared, &supply_input, &to_core, transfer)));
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
-    let readiness = Arc::new(Readiness { store: directory.store_id(), keys: vote_keys });
+    let readiness = Arc::new(Readiness::new(directory.store_id(), vote_keys, config.clone()));
     let service = Service { shared, verify, core, readiness };
     Ok((Threads { ordered: threads, execution: (execution, execution_thread), directory }, service))
 }

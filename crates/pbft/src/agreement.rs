@@ -278,7 +278,7 @@ impl<S: Signer> Replica<S> {
     }
 
     fn advance_prepared(&mut self, seq: Seq, out: &mut Outbox) {
-        if seq <= self.base.base() {
+        if seq <= self.base.base() || self.is_beyond_end(seq) {
             return;
         }
         let view = if mutant("m14") && !self.active { self.view.previous() } else { self.view };
@@ -324,7 +324,7 @@ impl<S: Signer> Replica<S> {
 
     fn advance_committed(&mut self, seq: Seq, out: &mut Outbox) {
         let (epoch, strong) = (self.epoch(), self.quorums().strong());
-        let Some(slot) = self.slots.get(&seq) else { return };
+        let Some(slot) = self.slots.get(&seq).filter(|_| !self.is_beyond_end(seq)) else { return };
         if slot.decided.is_some() {
             return;
         }
@@ -512,7 +512,7 @@ impl<S: Signer> Replica<S> {
 
     /// Accepts a proposal of the current view that is held but was not voted on.
     fn accept_offer(&mut self, now: Now, seq: Seq, out: &mut Outbox) {
-        if !self.active || seq <= self.base.base() {
+        if !self.active || seq <= self.base.base() || self.is_beyond_end(seq) {
             return;
         }
         let view: View = self.view;

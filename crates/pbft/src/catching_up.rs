@@ -58,7 +58,11 @@ impl<S: Signer> Replica<S> {
         };
         // One that has not these blocks any more hints at later ones, again and again: the others would never be asked.
         let hint = self.peers.fetch.hint.take().filter(|peer| !self.peers.lacks(*peer, from));
+        // Nor is one asked twice in a row that hints and gives nothing.
+        let fruitless = self.peers.fetch.asked.filter(|_| !self.peers.fetch.brought);
+        let hint = hint.filter(|peer| Some(*peer) != fruitless);
         if let Some(peer) = hint.or_else(|| self.next_source(from)) {
+            (self.peers.fetch.asked, self.peers.fetch.brought) = (Some(peer), false);
             out.send(peer, Message::Notice(Notice::Fetch(Fetch::Blocks { from })));
         }
     }

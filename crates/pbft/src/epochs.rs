@@ -20,13 +20,26 @@ impl<S: Signer> Replica<S> {
             return;
         }
         self.closes = outlook.closes;
-        let end = self.window_end();
-        if self.slots.keys().next_back().is_some_and(|last| *last > end) {
-            hit("slots beyond the end of the epoch are void");
-        }
-        self.slots.retain(|seq, _| *seq <= end);
+        self.void_slots_beyond_end();
         self.reclaim_custody();
         self.close_epoch(out);
+    }
+
+    /// What was decided above the last slot is void. What was prepared there stays: until the epoch is over here, VIEW-CHANGEs tell of it as
+    /// of everything else, or the members who do not know of the end yet would see two decisions of one slot (V2, V7).
+    pub(crate) fn void_slots_beyond_end(&mut self) {
+        let Some(last) = self.closes else { return };
+        for (_, slot) in self.slots.range_mut(last.next()..) {
+            hit("slots beyond the end of the epoch are void");
+            slot.decided = None;
+            slot.commit_certificate = None;
+            slot.commits.clear();
+        }
+    }
+
+    /// Whether a slot is known to belong to the next epoch.
+    pub(crate) fn is_beyond_end(&self, seq: Seq) -> bool {
+        self.closes.is_some_and(|last| seq > last)
     }
 
     /// Whether a slot may be handed to execution: whether it is this epoch's is known only once everything up to the checkpoint
@@ -56,6 +69,8 @@ impl<S: Signer> Replica<S> {
         status: &Status,
         out: &mut Outbox,
     ) -> Verdict {
+        // Where it was in this epoch tells nothing any more of what it can give.
+        self.peers.status.remove(&from);
         if status.epoch > self.epoch() {
             self.peers.fetch.hint = Some(from);
             return Verdict::Ignored(Ignored::OtherEpoch);

@@ -321,6 +321,7 @@ impl<S: Signer> Replica<S> {
         slot.decided = Some(digest);
         out.record(quorate_types::Record::Block(std::sync::Arc::new(block.to_certified_block())));
         self.peers.fetch.progressed = true;
+        self.peers.fetch.brought = true;
         Verdict::Accepted
     }
 

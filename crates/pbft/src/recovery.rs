@@ -71,12 +71,12 @@ impl<S: Signer> Replica<S> {
         self.attestations.prove_by_links(self.stable.base());
         self.durable = self.stable.base();
         self.adopt_executed(batches);
+        self.void_slots_beyond_end();
         self.hold_recorded_requests(now);
         self.mark_floor = self.highest_certificate();
         self.next_proposal = self.highest_proposed().max(self.base.base()).next();
         self.catching_up = self.base.base() > self.executed;
         self.drop_overtaken_slots();
-        self.slots.retain(|seq, _| self.closes.is_none_or(|last| *seq <= last));
         self.greet(now, out);
         self.close_epoch(out);
     }
@@ -233,7 +233,8 @@ impl<S: Signer> Replica<S> {
     /// C2, V10: what stands in recorded proposals is answered for again. Nobody else may ask for it: clients that were answered
     /// before everyone lost power do not.
     fn hold_recorded_requests(&mut self, now: Now) {
-        for (seq, slot) in self.slots.range(self.executed.next()..) {
+        let end = self.closes.unwrap_or(Seq::MAX);
+        for (seq, slot) in self.slots.range(self.executed.next()..=end.max(self.executed.next())) {
             let prepared = slot.prepared.as_ref().map(|certificate| certificate.digest);
             let digest = prepared.or(slot.offers.first().map(|offer| offer.digest));
             let Some(body) = digest.and_then(|digest| slot.bodies.get(&digest)) else { continue };
@@ -245,8 +246,10 @@ impl<S: Signer> Replica<S> {
 
     /// N9, F2: the highest slot for which the log holds a prepared, commit or block certificate.
     fn highest_certificate(&self) -> Seq {
-        let held = self.slots.iter().rev().find(|(_, slot)| {
-            slot.prepared.is_some() || slot.commit_certificate.is_some() || slot.block.is_some()
+        let held = self.slots.iter().rev().find(|(seq, slot)| {
+            let certified =
+                slot.prepared.is_some() || slot.commit_certificate.is_some() || slot.block.is_some();
+            certified && !self.is_beyond_end(**seq)
         });
         held.map_or(Seq::ZERO, |(seq, _)| *seq)
     }

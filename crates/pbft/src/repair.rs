@@ -55,6 +55,10 @@ pub(crate) struct BlockFetch {
     pub(crate) progressed: bool,
     /// A peer's stable checkpoint is above what is executed here: its slots can no longer be repaired one by one.
     pub(crate) hint: Option<ReplicaId>,
+    /// Who was asked last.
+    pub(crate) asked: Option<ReplicaId>,
+    /// A block came since.
+    pub(crate) brought: bool,
 }
 
 /// The least time between two repairs of one peer.

@@ -270,6 +270,7 @@ impl<S: Signer> Replica<S> {
         let holds = |seq: Seq, digest: &Digest| {
             *digest == null_batch_digest()
                 || seq <= proven
+                || self.is_beyond_end(seq)
                 || self.slots.get(&seq).is_some_and(|slot| slot.bodies.contains_key(digest))
         };
         let holds = |seq: Seq, digest: &Digest| mutant("m53") || holds(seq, digest);
@@ -478,7 +479,8 @@ impl<S: Signer> Replica<S> {
     pub(crate) fn reclaim_custody(&mut self) {
         self.custody.unmark_all();
         let mut marks = Vec::new();
-        for (seq, slot) in self.slots.range(self.executed.next()..) {
+        let end = self.closes.unwrap_or(Seq::MAX).max(self.executed.next());
+        for (seq, slot) in self.slots.range(self.executed.next()..=end) {
             let digest = slot.decided.or(slot.offers.first().map(|offer| offer.digest));
             if let Some(body) = digest.and_then(|digest| slot.bodies.get(&digest)) {
                 marks.push((*seq, body.clone()));
@@ -503,6 +505,9 @@ impl<S: Signer> Replica<S> {
     /// V8, V9: PREPARE of a slot of O once its body is held; null counts as held.
     pub(crate) fn prepare_reproposed(&mut self, now: Now, seq: Seq, out: &mut Outbox) {
         if !self.active || !self.can_vote() || self.is_primary() || seq <= self.base.base() {
+            return;
+        }
+        if self.is_beyond_end(seq) {
             return;
         }
         let view = self.view;

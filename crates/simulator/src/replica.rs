@@ -181,7 +181,7 @@ impl Node {
         let mut handovers = Handovers::new(self.disks.handovers.clone(), ledger);
         let mut watched = WatchedLog { log: &mut log, promised: &mut self.promised };
         let Found { members, records } =
-            open_epoch(&mut watched, &mut handovers, &SimVerifier, (&blocks, &machine), found.records)
+            open_epoch(&mut watched, &mut handovers, &SimVerifier, (&mut blocks, &machine), found.records)
                 .map_err(|error| damaged("epoch", &error))?;
         let recovered =
             recover(&members, genesis.parameters.window, &SimVerifier, records, &blocks, &machine)

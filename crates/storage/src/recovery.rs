@@ -110,7 +110,7 @@ pub fn open_epoch<D: Disk>(
     log: &mut impl Log<Error = LogError>,
     handovers: &mut Handovers<D>,
     verifier: &dyn Verifier,
-    (blocks, machine): (&BlockStore<D>, &Machine),
+    (blocks, machine): (&mut BlockStore<D>, &Machine),
     records: Vec<Record>,
 ) -> Result<Found, RecoveryError> {
     let epoch = match records.first() {
@@ -134,7 +134,13 @@ pub fn open_epoch<D: Disk>(
         return Err(RecoveryError::Corrupt(why));
     }
     let seats = machine.state().member_set(next.epoch()).ok_or_else(unknown)?;
-    handovers.keep(&Handover { header, certificate: certificate.into_inner(), next: seats })?;
+    let certificate = certificate.into_inner();
+    // Those who are still in the epoch that ends get the block with a certificate of its own members, or not at all.
+    if blocks.certificate(last)?.is_none() {
+        blocks.append_certificate(certificate.clone())?;
+        blocks.sync()?;
+    }
+    handovers.keep(&Handover { header, certificate, next: seats })?;
     let anchor = Record::Anchor {
         epoch: next.epoch(),
         view: View::ZERO,

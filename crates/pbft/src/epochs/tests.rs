@@ -69,6 +69,15 @@ fn g2_slots_decided_before_the_change_was_known_are_void() {
         assert!(highest_decided(&cluster, member) <= LAST.get(), "void slots are forgotten");
         assert_eq!(cluster.nodes[usize::from(member)].closed, [LAST]);
     }
+    // V2: who does not know of the end must not see two decisions of one slot, so VIEW-CHANGEs go on telling what was prepared.
+    let prepared = |cluster: &Cluster| {
+        let replica = cluster.nodes[2].replica.as_ref().expect("it runs");
+        replica.slots.range(LAST.next()..).filter(|(_, slot)| slot.prepared.is_some()).count()
+    };
+    assert!(prepared(&cluster) > 0);
+    cluster.crash(2);
+    cluster.start(2);
+    assert!(prepared(&cluster) > 0, "also after a restart");
     let attested = cluster.sent.iter().filter(|said| said.statement.kind() == StatementKind::Attest);
     assert!(attested.clone().count() > 0);
     assert!(attested.filter_map(|said| said.statement.seq()).all(|seq| seq <= LAST));
