@@ -193,10 +193,12 @@ struct Greeting {
 
 async fn greet(gateways: &[Gateway], trust: &TrustRoot) -> Result<Greeting, ClientError> {
     let asked = gateways.iter().map(|gateway| async {
-        match tokio::time::timeout(GREETING, gateway.api().get_status(v1::GetStatusRequest {})).await {
-            Ok(Ok(status)) => Ok(status.into_inner()),
-            Ok(Err(status)) => Err(format!("{}: {}", gateway.url, status.message())),
-            Err(_) => Err(format!("{}: no answer within {GREETING:?}", gateway.url)),
+        match gateway
+            .ask(GREETING, |mut api| async move { api.get_status(v1::GetStatusRequest {}).await })
+            .await
+        {
+            Ok(status) => Ok(status),
+            Err(why) => Err(format!("{}: {why}", gateway.url)),
         }
     });
     let answers = join_all(asked).await;

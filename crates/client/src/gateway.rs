@@ -17,6 +17,27 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Requests that may wait for a stream to open.
 pub(crate) const QUEUE: usize = 2 * quorate_types::limits::SUBMITS_IN_FLIGHT;
 
+/// When a node is asked again whose connection broke.
+const AGAIN: Duration = Duration::from_millis(400);
+
+/// Whether there was a connection, and it is to blame: where nobody listens nobody need be asked again.
+fn broke(status: &tonic::Status) -> bool {
+    use std::error::Error;
+    let refused = |error: &(dyn Error + 'static)| {
+        error.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+            == Some(std::io::ErrorKind::ConnectionRefused)
+    };
+    let mut cause = status.source();
+    let some = cause.is_some();
+    while let Some(error) = cause {
+        if refused(error) {
+            return false;
+        }
+        cause = error.source();
+    }
+    some
+}
+
 /// What a gateway's stream said.
 #[derive(Debug)]
 pub(crate) enum Said {
@@ -55,6 +76,27 @@ impl Gateway {
         LedgerClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Asks the node something, and once more if the connection broke: at the end of an epoch a node ends all of them.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        patience: Duration,
+        ask: impl Fn(LedgerClient<Channel>) -> F,
+    ) -> Result<T, String>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        let mut left = 2;
+        loop {
+            left -= 1;
+            match tokio::time::timeout(patience, ask(self.api())).await {
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                Ok(Err(status)) if left > 0 && broke(&status) => tokio::time::sleep(AGAIN).await,
+                Ok(Err(status)) => return Err(status.message().to_owned()),
+                Err(_) => return Err(format!("no answer within {patience:?}")),
+            }
+        }
     }
 
     /// Carries requests to the node and what it says back, until the sender of requests is gone.

@@ -54,12 +54,18 @@ impl Client {
 
     /// Where every gateway stands, by its own account.
     pub async fn status(&self) -> Vec<(String, Result<v1::Status, String>)> {
-        self.ask_all(async |mut api| api.get_status(v1::GetStatusRequest {}).await).await
+        self.ask_all(
+            |mut api: LedgerClient<Channel>| async move { api.get_status(v1::GetStatusRequest {}).await },
+        )
+        .await
     }
 
     /// What every gateway waits for, by its own account.
     pub async fn waits(&self) -> Vec<(String, Result<v1::Waits, String>)> {
-        self.ask_all(async |mut api| api.get_waits(v1::GetWaitsRequest {}).await).await
+        self.ask_all(
+            |mut api: LedgerClient<Channel>| async move { api.get_waits(v1::GetWaitsRequest {}).await },
+        )
+        .await
     }
 
     /// Who the members are, by the account of the gateway that is furthest: to be checked by what comes of it, not to be trusted.
@@ -67,7 +73,11 @@ impl Client {
     /// # Errors
     /// If no gateway answers.
     pub async fn members(&self) -> Result<v1::Members, ClientError> {
-        let asked = self.ask_all(async |mut api| api.get_members(v1::GetMembersRequest {}).await).await;
+        let asked = self
+            .ask_all(|mut api: LedgerClient<Channel>| async move {
+                api.get_members(v1::GetMembersRequest {}).await
+            })
+            .await;
         let mut why = String::new();
         let mut best: Option<v1::Members> = None;
         for (url, answer) in asked {
@@ -85,12 +95,19 @@ impl Client {
 
     /// The READYs of every gateway that says one.
     pub async fn readies(&self) -> Vec<(String, Result<v1::Ready, String>)> {
-        self.ask_all(async |mut api| api.get_ready(v1::GetReadyRequest {}).await).await
+        self.ask_all(
+            |mut api: LedgerClient<Channel>| async move { api.get_ready(v1::GetReadyRequest {}).await },
+        )
+        .await
     }
 
     /// The hash of each gateway's own header of one block, as that gateway gives it: to be compared, not to be trusted.
     pub async fn hashes_at(&self, height: u64) -> Vec<(String, Result<Digest, String>)> {
-        let asked = self.ask_all(async |mut api| api.get_block(v1::GetBlockRequest { height }).await).await;
+        let asked = self
+            .ask_all(|mut api: LedgerClient<Channel>| async move {
+                api.get_block(v1::GetBlockRequest { height }).await
+            })
+            .await;
         let hash = |answer: v1::Block| {
             let header =
                 header_from(&answer.header.ok_or("no header")?).map_err(|error| error.to_string())?;
@@ -100,18 +117,16 @@ impl Client {
     }
 
     /// Asks every gateway at once. The answers are in the order of the gateways.
-    async fn ask_all<T>(
+    async fn ask_all<T, F>(
         &self,
-        ask: impl AsyncFn(LedgerClient<Channel>) -> Result<tonic::Response<T>, tonic::Status>,
-    ) -> Vec<(String, Result<T, String>)> {
-        let asked = self.gateways.iter().map(async |gateway| {
-            let patience = Duration::from_secs(2);
-            let answer = match tokio::time::timeout(patience, ask(gateway.api())).await {
-                Ok(Ok(answer)) => Ok(answer.into_inner()),
-                Ok(Err(status)) => Err(status.message().to_owned()),
-                Err(_) => Err(format!("no answer within {patience:?}")),
-            };
-            (gateway.url.clone(), answer)
+        ask: impl Fn(LedgerClient<Channel>) -> F,
+    ) -> Vec<(String, Result<T, String>)>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        let ask = &ask;
+        let asked = self.gateways.iter().map(|gateway| async move {
+            (gateway.url.clone(), gateway.ask(Duration::from_secs(2), ask).await)
         });
         futures_util::future::join_all(asked).await
     }
