@@ -8,8 +8,8 @@ use std::process::{Child, Stdio};
 
 const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// The replicas; killed when the test ends.
-struct Nodes(Vec<Child>);
+/// Replicas; killed when the test ends.
+pub(crate) struct Nodes(pub(crate) Vec<Child>);
 
 impl Drop for Nodes {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Nodes {
 }
 
 /// A port that nobody uses, for TCP and UDP on this address.
-fn free_port(address: &str) -> u16 {
+pub(crate) fn free_port(address: &str) -> u16 {
     loop {
         let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
         if UdpSocket::bind((address, port)).is_ok() {

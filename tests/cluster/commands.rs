@@ -107,7 +107,15 @@ fn every_command_runs_against_a_live_testnet() {
     // Recordings too: recording.rs.
     run.extend(["node init", "node run", "debug replay"].map(str::to_owned));
     // And changes of the members: members.rs.
-    let changes = ["member rotate", "member remove", "member approve", "member withdraw", "node recover"];
+    let changes = [
+        "member add",
+        "member approve",
+        "member ready",
+        "member remove",
+        "member rotate",
+        "member withdraw",
+        "node recover",
+    ];
     run.extend(changes.map(str::to_owned));
     assert_eq!(run, commands(&place), "every command is run, and no other");
 }

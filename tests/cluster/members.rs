@@ -1,10 +1,12 @@
 //! Changes of the members, by commands, under load: no client notices more than a pause.
 
+use crate::by_hand::{Nodes, free_port};
 use crate::commands::check;
 use crate::harness::{Place, until};
 use crate::load::Load;
 use quorate_proof::{Receipt, TrustRoot, genesis_file};
 use serde_json::{Value, json};
+use std::process::Stdio;
 
 /// The operator's key, as a user names it.
 const OPERATOR: [&str; 2] = ["--key", "keys/operator.pem"];
@@ -190,4 +192,106 @@ fn a_member_leaves_once_most_operators_agree() {
     net.succeed(&["testnet", "kill", "4"]);
     load.progress(50);
     load.stop();
+}
+
+/// It knows none of the keys that its peers have now, nor they any reason to wait for it.
+#[test]
+fn a_replica_that_was_down_while_the_others_changed_their_keys_comes_back() {
+    let place = Place::new(53);
+    let net = place.testnet(&[]);
+    let load = Load::start(&net, 4);
+    load.progress(50);
+    net.succeed(&["testnet", "kill", "3"]);
+    for node in 0..3_u64 {
+        let dir = format!("node{node}");
+        change(&net, &[&["member", "rotate", "--dir", &dir], &OPERATOR[..]].concat());
+        until("the next epoch", || epoch(&net) == node + 1);
+        load.progress(50);
+    }
+    net.succeed(&["testnet", "start", "3"]);
+    all_in(&net, 3);
+    // And one that lost its disk after it changed its own.
+    net.succeed(&["testnet", "kill", "1"]);
+    std::fs::remove_dir_all(net.dir().join("node1/data")).unwrap();
+    net.json(&["node", "recover", "--dir", "node1"]);
+    net.succeed(&["testnet", "start", "1"]);
+    until("it follows", || {
+        let status = net.status().1;
+        let executed = |node: usize| status["nodes"][node]["executed"].as_u64().unwrap_or(0);
+        executed(1) > 0 && executed(1) + 20 > executed(0)
+    });
+    let told = change(&net, &[&["node", "recover", "--dir", "node1"], &OPERATOR[..]].concat());
+    assert_eq!(told["step"], "named", "{told}");
+    all_in(&net, 4);
+    // From here on both are needed.
+    net.succeed(&["testnet", "kill", "0"]);
+    load.progress(50);
+    load.stop();
+}
+
+/// Keys, configuration and an empty store of a node that is to be a member, and the node itself, which waits until it is one.
+fn newcomer(net: &crate::harness::Net<'_>, nodes: &mut Nodes, name: &str, host: &str) -> String {
+    net.succeed(&["key", "new", "--role", "replica", "--name", name, "--out", name]);
+    let address = format!("{host}:{}", free_port(host));
+    let config = format!(
+        "[node]\ngenesis = \"../genesis.toml\"\n\n[api]\nlisten = \"{address}\"\n\n[peer]\nlisten = \"{address}\"\n"
+    );
+    std::fs::write(net.dir().join(name).join("quorate.toml"), config).unwrap();
+    net.succeed(&["node", "init", "--dir", name, "--join"]);
+    let log = std::fs::File::create(net.dir().join(name).join("log")).unwrap();
+    let child =
+        net.command(&["node", "run", "--dir", name]).stderr(log).stdout(Stdio::null()).spawn().unwrap();
+    nodes.0.push(child);
+    until("it waits", || {
+        let log = std::fs::read_to_string(net.dir().join(name).join("log")).unwrap_or_default();
+        log.contains("waiting_to_join")
+    });
+    address
+}
+
+fn votes(net: &crate::harness::Net<'_>, address: &str) -> bool {
+    let output = net.run(&["-o", "json", "-q", "-e", address, "--genesis", "genesis.toml", "status"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    status["nodes"][0]["state"] == "normal"
+}
+
+#[test]
+fn members_join_and_take_the_place_of_others() {
+    let place = Place::new(54);
+    let net = place.testnet(&["--operators", "3"]);
+    let mut nodes = Nodes(Vec::new());
+    let load = Load::start(&net, 4);
+    load.progress(100);
+    let eve = newcomer(&net, &mut nodes, "eve", "127.77.54.5");
+    let proposed =
+        change(&net, &[&["member", "add", "--dir", "eve", "--peer", &eve], &OPERATOR[..]].concat());
+    check(&place, &proposed);
+    assert_eq!(proposed["arithmetic"], "5 members -> tolerates f=1 faulty; commits need 4 signatures");
+    let ready = || {
+        let said = net.json(&["member", "ready", "--dir", "eve"]);
+        check(&place, &said);
+        said["ready"].as_str().unwrap().to_owned()
+    };
+    let id = proposed["proposal"].as_str().unwrap();
+    let without = net.run(&["member", "approve", id, "--key", "keys/operator2.pem"]);
+    assert!(!without.status.success(), "nobody says that eve follows");
+    let said = ready();
+    change(&net, &["member", "approve", id, "--ready", &said, "--key", "keys/operator2.pem"]);
+    until("the next epoch", || epoch(&net) == 1);
+    until("eve votes", || votes(&net, &eve));
+    load.progress(50);
+    let frank = newcomer(&net, &mut nodes, "frank", "127.77.54.6");
+    let arguments = ["member", "add", "--dir", "frank", "--peer", &frank, "--replace", "node3"];
+    let proposed = change(&net, &[&arguments[..], &OPERATOR[..]].concat());
+    assert_eq!(proposed["change"], "frank takes the place of node3");
+    let said = net.json(&["member", "ready", "--dir", "frank"])["ready"].as_str().unwrap().to_owned();
+    let id = proposed["proposal"].as_str().unwrap();
+    change(&net, &["member", "approve", id, "--ready", &said, "--key", "keys/operator3.pem"]);
+    until("the epoch after", || epoch(&net) == 2);
+    until("frank votes", || votes(&net, &frank));
+    // Four of five are needed: both newcomers among them.
+    net.succeed(&["testnet", "kill", "0"]);
+    load.progress(50);
+    let receipts = load.stop();
+    assert!(receipts.iter().any(|receipt| receipt.certificate.epoch.get() == 2));
 }

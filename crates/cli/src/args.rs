@@ -462,6 +462,31 @@ pub(crate) enum Member {
         #[command(flatten)]
         file: NodeFile,
     },
+    /// Propose that the node of a directory joins; run this where the node is, as an operator
+    #[command(
+        after_help = "Example, beside vote.pem, transport.pem and quorate.toml:\n  quorate node init --dir eve --join\n  quorate node run --dir eve &\n  quorate member add --dir eve --peer 10.0.0.5:7238 --key operator.pem"
+    )]
+    Add {
+        #[command(flatten)]
+        file: NodeFile,
+        /// Where peers connect to it
+        #[arg(long, value_name = "HOST:PORT")]
+        peer: String,
+        /// The URL of its client API; http:// and the peers' address if not given
+        #[arg(long, value_name = "URL")]
+        api: Option<String>,
+        /// The member whose place it takes
+        #[arg(long, value_name = "NAME")]
+        replace: Option<String>,
+        /// How many of the members may be faulty afterwards; as many as now if not given
+        #[arg(long)]
+        faults: Option<u16>,
+    },
+    /// Say that the node of a directory follows the ledger, for who approves last: `member approve --ready`
+    Ready {
+        #[command(flatten)]
+        file: NodeFile,
+    },
     /// Propose that a member leaves
     Remove {
         /// The member's name
@@ -474,6 +499,9 @@ pub(crate) enum Member {
     Approve {
         /// The id of the proposal
         id: String,
+        /// What `member ready` says where the node is that joins; asked of it if not given
+        #[arg(long, value_name = "TEXT")]
+        ready: Option<String>,
     },
     /// Take back a change that you have proposed
     Withdraw {
@@ -485,7 +513,13 @@ pub(crate) enum Member {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Node {
     /// Make the data directory of a new member
-    Init(NodeFile),
+    Init {
+        #[command(flatten)]
+        file: NodeFile,
+        /// It is no member of the genesis, and is to become one: quorate member add
+        #[arg(long)]
+        join: bool,
+    },
     /// Run a member until SIGTERM
     Run {
         #[command(flatten)]

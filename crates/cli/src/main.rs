@@ -45,7 +45,7 @@ fn run(context: &Context, command: Command) -> Outcome<u8> {
         Command::Node(Node::Run { file, listen, peer_listen, with_parent }) => {
             commands::node::run(&file, listen, peer_listen, with_parent).map(|()| 0)
         }
-        Command::Node(Node::Init(file)) => commands::node::init(context, &file).map(|()| 0),
+        Command::Node(Node::Init { file, join }) => commands::node::init(context, &file, join).map(|()| 0),
         Command::Receipt(command) => commands::receipt::run(context, &command).map(|()| 0),
         Command::Verify(command) => commands::verify::run(context, &command).map(|()| 0),
         Command::Key(command) => commands::key::run(context, &command).map(|()| 0),

@@ -111,6 +111,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         &[],
     ),
     ("member.propose", CHANGE, &[]),
+    ("member.ready", &[("ready", "string"), ("height", "integer")], &[]),
     ("member.withdraw", &[("proposal", "hash"), ("height", "integer")], &[]),
     ("node.init", &[("dir", "string"), ("store", "string")], &[]),
     (

@@ -67,11 +67,18 @@ pub struct PeerSection {
     pub listen: SocketAddr,
     /// Overrides the hints of the genesis, by member name.
     pub addresses: BTreeMap<String, String>,
+    /// Client APIs of other nodes, `HOST:PORT`: asked how the members changed while peers are out of reach. Without any, those that genesis
+    /// and members hint at.
+    pub gateways: Vec<String>,
 }
 
 impl Default for PeerSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 7238)), addresses: BTreeMap::new() }
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 7238)),
+            addresses: BTreeMap::new(),
+            gateways: Vec::new(),
+        }
     }
 }
 

@@ -78,6 +78,17 @@ impl Keys {
         self.vote.iter().flat_map(of).collect()
     }
 
+    /// The vote key and the transport key in use.
+    pub fn in_use(&self) -> (&Ed25519Signer, &Ed25519Signer) {
+        (&self.vote[0], &self.transport[0])
+    }
+
+    /// The name of the directory that they are in, for want of another.
+    pub(crate) fn directory_name(&self) -> String {
+        let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// The vote keys, those in use first.
     pub fn vote_keys(&self) -> Vec<Ed25519Signer> {
         self.vote.clone()

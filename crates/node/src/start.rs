@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
-use crate::{execution, http, inbound, log_thread, supply, verify};
+use crate::{execution, follow, http, inbound, log_thread, supply, verify};
 use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
@@ -109,13 +109,16 @@ pub fn init(config: &FileConfig) -> Result<StoreId, NodeError> {
     Ok(DataDirectory::init(&config.node.dir, &member.name(), &member.identity())?)
 }
 
-/// Makes a data directory in place of a lost one (L2): the node follows the ledger, and votes once the members' agreement names this store.
+/// Makes a data directory in place of a lost one (L2), or of a member to come (G3): the node follows the ledger, and votes once the members'
+/// agreement names this store.
 ///
 /// # Errors
 /// As [`init`].
 pub fn init_recovered(config: &FileConfig) -> Result<StoreId, NodeError> {
-    let member = load_member(config)?;
-    Ok(DataDirectory::recover(&config.node.dir, &member.name(), &member.identity())?)
+    // Its keys may be those of a later epoch than the genesis.
+    let keys = Keys::load(config)?;
+    let name = keys.seat(keys.trust().clone()).map_or_else(|_| keys.directory_name(), |member| member.name());
+    Ok(DataDirectory::recover(&config.node.dir, &name, &keys.identities()[0])?)
 }
 
 /// Everything found on disk, made ready.
@@ -273,12 +276,19 @@ pub async fn run_with(
     loop {
         let keys = Keys::load(&config)?;
         let own = listener.try_clone().map_err(|error| NodeError::Listen(listen, error))?;
-        let (node, server) = start(&config, &keys, &mut metrics, own, outgoing.clone()).await?;
+        let started = start(&config, &keys, &mut metrics, own, outgoing.clone()).await;
+        if let Err(NodeError::NotAMember { .. }) = &started
+            && follow::catch_up(&config, &keys, stop.as_mut()).await?
+        {
+            continue;
+        }
+        let (node, server) = started?;
         // If the system chose the port, it stays the same in later epochs: peers know it.
         config.peer.listen.set_port(node.peer.port());
         if let Some(ready) = ready.take() {
             ready(&node);
         }
+        tokio::spawn(follow::run(config.clone(), node.shared.clone()));
         let mut over = node.shared.over();
         let stopped = tokio::select! {
             () = &mut stop => true,

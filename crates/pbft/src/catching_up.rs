@@ -48,7 +48,7 @@ impl<S: Signer> Replica<S> {
     /// Asks a peer that has more, each time another one, unless execution has enough to do.
     fn fetch_blocks(&mut self, now: Now, out: &mut Outbox) {
         self.timers.set(Timer::Fetch, now.monotonic.plus(self.config.tuning.fetch));
-        if self.delivered.above(self.executed) > limits::FETCH_BLOCKS as u64 {
+        if self.is_before_epoch() || self.delivered.above(self.executed) > limits::FETCH_BLOCKS as u64 {
             return;
         }
         let from = if self.lacks_certificates() {
@@ -83,9 +83,17 @@ impl<S: Signer> Replica<S> {
 
     /// Whether the next block to execute is gone at so many members that one of them is honest.
     pub(crate) fn needs_state(&self) -> bool {
+        if self.is_before_epoch() {
+            return self.catching_up;
+        }
         let next = self.delivered.next();
         let gone = self.peers.pruned.values().filter(|first| **first > next).count();
         self.catching_up && gone >= self.quorums().weak()
+    }
+
+    /// Whether it has not even the blocks of epochs before this one: their certificates are of keys that nobody need know any more.
+    fn is_before_epoch(&self) -> bool {
+        self.delivered < self.config.members.after()
     }
 
     fn next_source(&mut self, from: Seq) -> Option<ReplicaId> {

@@ -84,16 +84,27 @@ impl DirectoryError {
     }
 }
 
-/// The id of the store in a directory, whoever uses it.
+/// What a data directory says of itself, whoever uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreAt {
+    pub id: StoreId,
+    /// The name of its node.
+    pub node: String,
+    /// Whether it votes only once the members' agreement names it (L2).
+    pub must_be_named: bool,
+}
+
+/// What the data directory at this path says of itself.
 ///
 /// # Errors
 /// If there is none, or it cannot be read.
-pub fn store_at(path: &Path) -> Result<StoreId, DirectoryError> {
+pub fn store_at(path: &Path) -> Result<StoreAt, DirectoryError> {
     let io = |error| DirectoryError::Io(path.to_owned(), error);
     let text = std::fs::read_to_string(path.join("META.toml")).map_err(io)?;
     let damaged = |why: String| DirectoryError::Damaged(path.to_owned(), why);
     let meta: Meta = toml::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    meta.store.parse().map_err(|_| damaged("store is no store id".to_owned()))
+    let id = meta.store.parse().map_err(|_| damaged("store is no store id".to_owned()))?;
+    Ok(StoreAt { id, node: meta.node, must_be_named: meta.recovered })
 }
 
 /// An opened, locked data directory.

@@ -104,6 +104,9 @@ pub struct Found {
 /// Opens the epoch that follows, if that of the log has ended here (G2): its last checkpoint is stable, and the executed state knows
 /// the next members. How the epoch ended is kept first; then the log begins anew, with the next one.
 ///
+/// If it is known how the epoch ended, and the blocks up to there are not here, the log begins anew with the latest epoch known: what
+/// lies before comes as a state.
+///
 /// # Errors
 /// If a store cannot be read or written, or they contradict each other.
 pub fn open_epoch<D: Disk>(
@@ -117,40 +120,84 @@ pub fn open_epoch<D: Disk>(
         Some(Record::Anchor { epoch, .. }) => *epoch,
         _ => Epoch::ZERO,
     };
-    let unknown = || RecoveryError::Corrupt(format!("the log is of epoch {epoch}, which the state lacks"));
-    let members = machine.members(epoch).ok_or_else(unknown)?;
-    let Some(next) = machine.members(epoch.next()) else { return Ok(Found { members, records }) };
-    let last = next.after();
-    let Some(certificate) = stable_certificate(&records).filter(|stable| stable.height == last) else {
+    let members = members_of(epoch, handovers, machine)?;
+    let ended = machine.members(epoch.next()).map(|next| next.after());
+    let stable = stable_certificate(&records).filter(|stable| Some(stable.height) == ended);
+    if let Some(certificate) = stable {
+        let handover = handover(&members, verifier, (blocks, machine), certificate.clone())?;
+        handovers.keep(&handover)?;
+    }
+    let mut latest = epoch;
+    while handovers.get(latest)?.is_some() {
+        latest = latest.next();
+    }
+    if latest == epoch {
         return Ok(Found { members, records });
-    };
-    let cache = Cache::new(0);
+    }
+    let members = members_of(latest, handovers, machine)?;
+    let records = vec![begin(&members, machine)?];
+    log.compact(&records)?;
+    Ok(Found { members, records })
+}
+
+/// Who the members of an epoch are: by how the epoch before ended, or the genesis.
+fn members_of<D: Disk>(
+    epoch: Epoch,
+    handovers: &Handovers<D>,
+    machine: &Machine,
+) -> Result<Members, RecoveryError> {
+    let unknown = || RecoveryError::Corrupt(format!("who the members of epoch {epoch} are is not here"));
+    if epoch == Epoch::ZERO {
+        return machine.members(epoch).ok_or_else(unknown);
+    }
+    let handover = handovers.get(epoch.previous())?.ok_or_else(unknown)?;
+    let members = handover.next.members(handover.header.ledger, epoch).map_err(|_| unknown())?;
+    Ok(members.opened_with(header_hash(&handover.header)))
+}
+
+/// How the epoch of these members ended here.
+fn handover<D: Disk>(
+    members: &Members,
+    verifier: &dyn Verifier,
+    (blocks, machine): (&mut BlockStore<D>, &Machine),
+    certificate: BlockCertificate,
+) -> Result<Handover, RecoveryError> {
+    let (epoch, last) = (members.epoch(), certificate.height);
     let refused = |why| RecoveryError::Corrupt(format!("the end of epoch {epoch} does not verify: {why}"));
-    let certificate = verify_one(&members, verifier, &cache, certificate.clone()).map_err(refused)?;
+    let certificate =
+        verify_one(members, verifier, &Cache::new(0), certificate).map_err(refused)?.into_inner();
     let missing = || RecoveryError::Corrupt(format!("block {last}, the last of epoch {epoch}, is missing"));
     let header = blocks.header(last)?.ok_or_else(missing)?;
     if header_hash(&header) != certificate.header || certificate.kind != CertificateKind::Checkpoint {
         let why = format!("epoch {epoch} ended with another block {last} than is stored");
         return Err(RecoveryError::Corrupt(why));
     }
-    let seats = machine.state().member_set(next.epoch()).ok_or_else(unknown)?;
-    let certificate = certificate.into_inner();
     // Those who are still in the epoch that ends get the block with a certificate of its own members, or not at all.
     if blocks.certificate(last)?.is_none() {
         blocks.append_certificate(certificate.clone())?;
         blocks.sync()?;
     }
-    handovers.keep(&Handover { header, certificate, next: seats })?;
-    let anchor = Record::Anchor {
-        epoch: next.epoch(),
+    let next = machine.state().member_set(epoch.next()).ok_or_else(missing)?;
+    Ok(Handover { header, certificate, next })
+}
+
+/// With what the log of an epoch begins. Whoever has not executed all that lies before goes on from block 0, or from what is here.
+fn begin(members: &Members, machine: &Machine) -> Result<Record, RecoveryError> {
+    let (executed, after) = (machine.height(), members.after());
+    let hash = machine.state().header_hash();
+    if executed > after || (executed == after && members.after_header() != Some(hash)) {
+        let why =
+            format!("block {executed} is not of the ledger that epoch {} goes on with", members.epoch());
+        return Err(RecoveryError::Corrupt(why));
+    }
+    let stable = if executed == after { members.opening() } else { BaseProof::Genesis };
+    Ok(Record::Anchor {
+        epoch: members.epoch(),
         view: View::ZERO,
         active: true,
-        base: next.opening(),
-        stable: next.opening(),
-    };
-    let records = vec![anchor];
-    log.compact(&records)?;
-    Ok(Found { members: next, records })
+        base: members.opening(),
+        stable,
+    })
 }
 
 /// The certificate of the highest checkpoint that the log calls stable.

@@ -1,6 +1,6 @@
 //! The member set of an epoch (Q1, M7).
 
-use crate::bytes::{LedgerId, PublicKey, StoreId};
+use crate::bytes::{Digest, LedgerId, PublicKey, StoreId};
 use crate::ids::{Epoch, ReplicaId, Seq, View};
 use crate::layout::Writer;
 use crate::message::BaseProof;
@@ -26,6 +26,8 @@ pub struct Members {
     epoch: Epoch,
     /// The last block of the epoch before: the slots above it are theirs (G2).
     after: Seq,
+    /// The hash of its header, if it is known from a handover: members need no other proof of that block.
+    after_header: Option<Digest>,
     quorums: Quorums,
     members: Vec<Member>,
 }
@@ -45,7 +47,14 @@ impl Members {
         members: Vec<Member>,
     ) -> Result<Self, QuorumError> {
         let n = u16::try_from(members.len()).unwrap_or(u16::MAX);
-        Ok(Self { ledger, epoch, after: Seq::ZERO, quorums: Quorums::declared(n, faults)?, members })
+        Ok(Self {
+            ledger,
+            epoch,
+            after: Seq::ZERO,
+            after_header: None,
+            quorums: Quorums::declared(n, faults)?,
+            members,
+        })
     }
 
     /// The same, if the slots above this one are theirs (G2).
@@ -60,6 +69,17 @@ impl Members {
 
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The same, if the last block of the epoch before has this header.
+    #[must_use]
+    pub fn opened_with(self, header: Digest) -> Self {
+        Self { after_header: Some(header), ..self }
+    }
+
+    /// The hash of the header of the last block of the epoch before, if it is known.
+    pub fn after_header(&self) -> Option<Digest> {
+        self.after_header
     }
 
     /// The last block of the epoch before, or zero (G2).

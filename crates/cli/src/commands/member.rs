@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use quorate_client::{Client, Done, Outcome as Became};
 use quorate_crypto::{Ed25519Signer, Signer, public_key_to_text};
-use quorate_node::FileConfig;
+use quorate_node::{FileConfig, StoreAt};
 use quorate_types::{
     Change, ErrorCode, FailReason, Governance, Joiner, MemberSet, Pending, PublicKey, Quorums, Ready,
     Refusal, Seat, Seq, Signature, StoreId, TransactionId, TransactionResult, governance,
@@ -17,6 +17,11 @@ use std::path::Path;
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List => list(context).await,
+        Command::Add { file, peer, api, replace, faults } => {
+            let place = Place { api: api.unwrap_or_else(|| format!("http://{peer}")), peer, replace, faults };
+            add(context, &crate::commands::node::load(&file)?, place).await
+        }
+        Command::Ready { file } => say_ready(context, &crate::commands::node::load(&file)?).await,
         Command::Rotate { file } => rotate(context, &crate::commands::node::load(&file)?).await,
         Command::Remove { name, faults } => {
             let client = client(context).await?;
@@ -24,7 +29,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
             let change = Change { remove: Some(name), add: None, faults: faults.unwrap_or(now.set.faults) };
             propose(context, &client, &now, change, None).await
         }
-        Command::Approve { id } => approve(context, &id).await,
+        Command::Approve { id, ready } => approve(context, &id, ready.as_deref()).await,
         Command::Withdraw { id } => {
             let client = client(context).await?;
             let proposal = txid(&id)?;
@@ -222,26 +227,108 @@ async fn rotate(context: &Context, config: &FileConfig) -> Outcome {
     let client = client(context).await?;
     let known = Known::ask(&client).await?;
     let own = own_seat(config, &known)?.clone();
-    let store = store(&config.node.dir)?;
+    let store = store(&config.node.dir)?.id;
     let (vote, transport) = quorate_node::make_next_keys(config)?;
-    let ledger = client.trust().ledger();
     let (peer, api) = addresses(&client, &own);
+    let joiner = joiner(&client, (own.member.name.clone(), store), (&vote, &transport), (peer, api));
+    let ready = ready(&client, &vote, store, &known).await?;
+    let change = Change { remove: Some(own.member.name), add: Some(joiner), faults: known.set.faults };
+    propose(context, &client, &known, change, Some(ready)).await
+}
+
+/// Where a member to come is reached, and whose place it takes.
+struct Place {
+    peer: String,
+    api: String,
+    replace: Option<String>,
+    faults: Option<u16>,
+}
+
+/// Who is to join, with the proofs that its keys are held (G5).
+fn joiner(
+    client: &Client,
+    (name, store): (String, StoreId),
+    (vote, transport): (&Ed25519Signer, &Ed25519Signer),
+    (peer, api): (String, String),
+) -> Joiner {
     let unsigned = Signature([0; 64]);
+    let (vote_key, transport_key) = (vote.public_key(), transport.public_key());
     let mut joiner = Joiner {
-        name: own.member.name.clone(),
-        vote: vote.public_key(),
-        transport: transport.public_key(),
+        name,
+        vote: vote_key,
+        transport: transport_key,
         store,
         peer,
         api,
         vote_proof: unsigned,
         transport_proof: unsigned,
     };
-    let bytes = joiner.signed_bytes(&ledger);
+    let bytes = joiner.signed_bytes(&client.trust().ledger());
     (joiner.vote_proof, joiner.transport_proof) = (vote.sign(&bytes), transport.sign(&bytes));
-    let ready = ready(&client, &vote, store, &known).await?;
-    let change = Change { remove: Some(own.member.name), add: Some(joiner), faults: known.set.faults };
+    joiner
+}
+
+async fn add(context: &Context, config: &FileConfig, place: Place) -> Outcome {
+    let client = client(context).await?;
+    let known = Known::ask(&client).await?;
+    let store = store(&config.node.dir)?;
+    if !store.must_be_named {
+        return Err(Failure::new(ErrorCode::AlreadyInitialised)
+            .what(format!(
+                "the data directory {} is that of a member of the genesis",
+                config.node.dir.display()
+            ))
+            .why("a store that joins is made so that it never votes by itself")
+            .fix("quorate node init --dir DIR --join, where there is no data directory yet"));
+    }
+    let keys = quorate_node::Keys::load(config)?;
+    let (vote, transport) = keys.in_use();
+    let joiner = joiner(&client, (store.node, store.id), (vote, transport), (place.peer, place.api));
+    let ready = verified_ready(&client, vote, store.id).await?;
+    let faults = place.faults.unwrap_or(known.set.faults);
+    let change = Change { remove: place.replace, add: Some(joiner), faults };
     propose(context, &client, &known, change, Some(ready)).await
+}
+
+/// READY of a node that is no member yet: it knows the ledger up to the newest block that was checked here, and fetches the state when it is one.
+async fn verified_ready(client: &Client, vote: &Ed25519Signer, store: StoreId) -> Outcome<Ready> {
+    let block = client.block(0).await?;
+    let height = block.certificate.as_ref().map(|_| block.header.height);
+    let height = match height {
+        Some(height) => height,
+        None => client.block(block.header.height.get().saturating_sub(1).max(1)).await?.header.height,
+    };
+    Ok(sign_ready(client, vote, store, height))
+}
+
+fn sign_ready(client: &Client, vote: &Ed25519Signer, store: StoreId, height: Seq) -> Ready {
+    let ready = Ready { vote: vote.public_key(), store, height, signature: Signature([0; 64]) };
+    let signature = vote.sign(&ready.signed_bytes(&client.trust().ledger()));
+    Ready { signature, ..ready }
+}
+
+async fn say_ready(context: &Context, config: &FileConfig) -> Outcome {
+    let client = client(context).await?;
+    let keys = quorate_node::Keys::load(config)?;
+    let store = store(&config.node.dir)?;
+    let ready = verified_ready(&client, keys.in_use().0, store.id).await?;
+    let text = ready_text(&ready);
+    let document =
+        json!({ "schema": "quorate.member.ready.v1", "ready": text, "height": ready.height.get() });
+    context.output.data(&document, || text.clone());
+    Ok(())
+}
+
+fn ready_text(ready: &Ready) -> String {
+    hex::encode(Governance::Recover { ready: *ready }.to_payload())
+}
+
+fn read_ready(text: &str) -> Outcome<Ready> {
+    let bytes = hex::decode(text.trim()).ok();
+    match bytes.and_then(|bytes| Governance::from_payload(&bytes).ok()) {
+        Some(Governance::Recover { ready }) => Ok(ready),
+        _ => Err(Failure::input("--ready is none", "it is what `quorate member ready` says, as it is")),
+    }
 }
 
 /// The member that a node's directory is of.
@@ -254,7 +341,7 @@ fn own_seat<'k>(config: &FileConfig, known: &'k Known) -> Outcome<&'k Seat> {
     })
 }
 
-fn store(dir: &Path) -> Outcome<StoreId> {
+fn store(dir: &Path) -> Outcome<StoreAt> {
     quorate_node::store_at(dir).map_err(|error| Failure::new(error.code()).what(error.to_string()))
 }
 
@@ -268,13 +355,10 @@ async fn ready(client: &Client, vote: &Ed25519Signer, store: StoreId, known: &Kn
             .why("only itself knows how far it follows the ledger")
             .fix("start it, and name it among the endpoints: --endpoint HOST:PORT,...")
     })?;
-    let height = Seq::new(height).min(known.height);
-    let ready = Ready { vote: vote.public_key(), store, height, signature: Signature([0; 64]) };
-    let signature = vote.sign(&ready.signed_bytes(&client.trust().ledger()));
-    Ok(Ready { signature, ..ready })
+    Ok(sign_ready(client, vote, store, Seq::new(height).min(known.height)))
 }
 
-async fn approve(context: &Context, id: &str) -> Outcome {
+async fn approve(context: &Context, id: &str, ready: Option<&str>) -> Outcome {
     let client = client(context).await?;
     let known = Known::ask(&client).await?;
     let proposal = txid(id)?;
@@ -285,9 +369,10 @@ async fn approve(context: &Context, id: &str) -> Outcome {
             .why("it was executed, withdrawn, lapsed, or never made")
             .fix("quorate member list")
     })?;
-    let ready = match &pending.change.add {
-        None => None,
-        Some(joiner) => said_ready(&client, joiner).await,
+    let ready = match (&pending.change.add, ready) {
+        (None, _) => None,
+        (Some(_), Some(text)) => Some(read_ready(text)?),
+        (Some(joiner), None) => said_ready(&client, joiner).await,
     };
     let (words, after) =
         (in_words(&pending.change), explain(known.count_after(&pending.change), pending.change.faults));
@@ -310,7 +395,7 @@ pub(crate) async fn recover(context: &Context, config: &FileConfig) -> Outcome {
     let client = client(context).await?;
     let known = Known::ask(&client).await?;
     let own = own_seat(config, &known)?;
-    let store = store(&config.node.dir)?;
+    let store = store(&config.node.dir)?.id;
     if own.member.store == Some(store) {
         let document = json!({
             "schema": "quorate.node.recover.v1", "step": "named", "store": store.to_string(), "epoch": known.epoch,

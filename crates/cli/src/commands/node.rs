@@ -16,9 +16,9 @@ pub(crate) fn load(file: &NodeFile) -> Outcome<FileConfig> {
     Ok(config)
 }
 
-pub(crate) fn init(context: &Context, file: &NodeFile) -> Outcome {
+pub(crate) fn init(context: &Context, file: &NodeFile, join: bool) -> Outcome {
     let config = load(file)?;
-    let store = quorate_node::init(&config)?;
+    let store = if join { quorate_node::init_recovered(&config)? } else { quorate_node::init(&config)? };
     let dir = config.node.dir.display().to_string();
     let document = json!({ "schema": "quorate.node.init.v1", "dir": dir, "store": store.to_string() });
     context.output.data(&document, || format!("made {dir}"));

@@ -6,6 +6,7 @@ use crate::cluster::DiskFault;
 use crate::replica::store;
 use crate::scheme::SimSigner;
 use quorate_crypto::Signer;
+use quorate_storage::Handovers;
 use quorate_types::{
     Change, Epoch, Governance, Joiner, LedgerTime, Number, Ready, ReplicaId, Seq, SessionId,
     SignedTransaction, StoreId, Transaction, governance,
@@ -24,6 +25,23 @@ impl Cluster {
     /// The epoch that a member that runs is in.
     pub fn epoch(&self, member: ReplicaId) -> Option<Epoch> {
         self.nodes[member.index()].process.as_ref().map(|process| process.members.epoch())
+    }
+
+    /// A member is told by another one how epochs ended, as over its client API, and starts anew.
+    ///
+    /// # Panics
+    /// If the simulated disk fails, which it does only on command.
+    pub fn follow(&mut self, member: ReplicaId, other: ReplicaId) {
+        let ledger = *self.members.ledger();
+        let from = self.epoch(member).unwrap_or(Epoch::ZERO);
+        let told = Handovers::new(self.nodes[other.index()].disks.handovers.clone(), ledger);
+        let told = told.from(from, usize::MAX).expect("a simulated disk works");
+        self.kill(member);
+        let mut kept = Handovers::new(self.nodes[member.index()].disks.handovers.clone(), ledger);
+        for handover in told {
+            kept.keep(&handover).expect("a simulated disk works");
+        }
+        self.start(member);
     }
 
     /// A transaction of the operator. Each has a session of its own.

@@ -139,3 +139,60 @@ fn l2_a_member_that_lost_its_disks_votes_again_in_the_next_epoch() {
     busy_until(&mut world, "the epoch after", |world| everyone_in(world, 2));
     world.until("all are answered", SOON, |world| world.unanswered() == 0 && world.agreed());
 }
+
+/// Nobody has the blocks of its epoch any more, nor need anybody know the keys that certified them.
+#[test]
+fn t1_who_was_away_too_long_goes_on_in_the_latest_epoch_from_a_state() {
+    for lost in [false, true] {
+        let mut world = World::new(4, small(), 5);
+        for member in 0..4 {
+            world.cluster.set_retain_blocks(id(member), 0);
+        }
+        world.load(6);
+        world.run(Duration::from_millis(200));
+        world.cluster.crash(id(3));
+        rotate(&mut world, 0, 1);
+        rotate(&mut world, 1, 2);
+        let at = world.status(0).executed;
+        busy_until(&mut world, "the others go on", |world| world.status(0).executed > at.plus(400));
+        let first = world.cluster.first_block(id(0)).expect("it runs");
+        assert!(first > at, "the blocks of epochs before are gone: {first} is the first");
+        if lost {
+            world.cluster.replace_store(id(3));
+        }
+        world.cluster.start(id(3));
+        world.cluster.follow(id(3), id(0));
+        assert_eq!(world.cluster.epoch(id(3)), Some(Epoch::new(2)));
+        busy_until(&mut world, "it follows", |world| {
+            world.status(3).executed.plus(4) >= world.status(0).executed
+        });
+        if lost {
+            assert_eq!(world.status(3).phase, Phase::Learner);
+            let asked = world.cluster.recover(id(3));
+            let number = world.petition(id(0), &asked);
+            busy_until(&mut world, "the change is answered", |world| !world.waits_for(number));
+            busy_until(&mut world, "the epoch after", |world| everyone_in(world, 3));
+        }
+        // From here on it is needed.
+        world.cluster.crash(id(2));
+        let before = world.answered;
+        busy_until(&mut world, "it votes", |world| world.answered > before + 10);
+    }
+}
+
+/// The others stand still meanwhile: the only state that there is, is that with which the epoch began.
+#[test]
+fn g2_the_state_with_which_an_epoch_began_needs_no_certificate_of_it() {
+    let mut world = World::new(4, small(), 6);
+    for member in 0..4 {
+        world.cluster.set_retain_blocks(id(member), 0);
+    }
+    world.load(6);
+    world.run(Duration::from_millis(200));
+    world.cluster.crash(id(3));
+    rotate(&mut world, 0, 1);
+    world.until("all are answered", SOON, |world| world.unanswered() == 0);
+    world.cluster.start(id(3));
+    world.cluster.follow(id(3), id(0));
+    world.until("it follows", SOON, |world| world.agreed());
+}
