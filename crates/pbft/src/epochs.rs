@@ -16,10 +16,12 @@ impl<S: Signer> Replica<S> {
     /// What the executed state asks of the blocks to come.
     pub(crate) fn look_ahead(&mut self, outlook: Outlook, out: &mut Outbox) {
         self.obligation = outlook.obligation;
-        if self.closes.is_some() || outlook.closes.is_none() {
+        // A fetched state may be that with which the epoch began: what it knows of is the end of the one before.
+        let closes = outlook.closes.filter(|last| *last > self.config.members.after());
+        if self.closes.is_some() || closes.is_none() {
             return;
         }
-        self.closes = outlook.closes;
+        self.closes = closes;
         self.void_slots_beyond_end();
         self.reclaim_custody();
         self.close_epoch(out);

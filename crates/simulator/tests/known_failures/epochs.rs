@@ -168,9 +168,13 @@ fn t1_who_was_away_too_long_goes_on_in_the_latest_epoch_from_a_state() {
         });
         if lost {
             assert_eq!(world.status(3).phase, Phase::Learner);
+            // READY is old after two checkpoints, which are short here: nobody else asks for anything meanwhile.
+            world.until("all are answered", SOON, |world| world.unanswered() == 0);
+            let close = |world: &World| world.status(3).executed.plus(2) >= world.status(0).executed;
+            world.until("it is there", SOON, close);
             let asked = world.cluster.recover(id(3));
             let number = world.petition(id(0), &asked);
-            busy_until(&mut world, "the change is answered", |world| !world.waits_for(number));
+            world.until("the change is answered", SOON, |world| !world.waits_for(number));
             busy_until(&mut world, "the epoch after", |world| everyone_in(world, 3));
         }
         // From here on it is needed.
@@ -195,4 +199,8 @@ fn g2_the_state_with_which_an_epoch_began_needs_no_certificate_of_it() {
     world.cluster.start(id(3));
     world.cluster.follow(id(3), id(0));
     world.until("it follows", SOON, |world| world.agreed());
+    // From here on it is needed.
+    world.cluster.crash(id(2));
+    let before = world.answered;
+    busy_until(&mut world, "it votes", |world| world.answered > before + 10);
 }

@@ -46,6 +46,7 @@ pub(crate) struct World {
     waiting: BTreeMap<u64, Waiting>,
     tokens: BTreeMap<u64, (ReplicaId, u64)>,
     next: u64,
+    petitions: u64,
     steps: u64,
     pub(crate) answered: u64,
 }
@@ -68,6 +69,7 @@ impl World {
             waiting: BTreeMap::new(),
             tokens: BTreeMap::new(),
             next: 0,
+            petitions: 0,
             steps: 0,
             answered: 0,
         };
@@ -195,8 +197,9 @@ impl World {
 
     /// The operator asks for a change of the members through this gateway, until it is answered.
     pub(crate) fn petition(&mut self, gateway: ReplicaId, asked: &Governance) -> u64 {
-        let number = self.next;
-        self.next += 1;
+        // Numbers of its own: what is left out among those of the clients would fill up their windows.
+        self.petitions += 1;
+        let number = (1 << 40) + self.petitions;
         let transaction = self.cluster.petition(number, asked);
         let again = self.steps + PATIENCE;
         self.waiting.insert(number, Waiting { transaction, again });
