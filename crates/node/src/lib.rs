@@ -14,6 +14,7 @@ mod faults;
 mod follow;
 mod http;
 mod inbound;
+mod init;
 mod log_thread;
 mod member;
 mod membership;
@@ -29,7 +30,8 @@ mod supply;
 mod verify;
 
 pub use config::FileConfig;
+pub use init::{init, init_recovered, is_initialised};
 pub use member::{Keys, Member, load_member, make_next_keys};
 pub use outward::Outgoing;
 pub use quorate_storage::directory::{StoreAt, store_at};
-pub use start::{NodeError, RunningNode, init, init_logging, init_recovered, is_initialised, run, run_with};
+pub use start::{NodeError, RunningNode, init_logging, run, run_with};

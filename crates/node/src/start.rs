@@ -5,7 +5,7 @@ use crate::config::{ConfigError, FileConfig, LogFormat};
 use crate::core_thread::{Clocks, CoreInput, CoreThread};
 use crate::execution::{ExecutionInput, index_entries};
 use crate::faults::LogDisk;
-use crate::member::{Keys, Member, load_member};
+use crate::member::{Keys, Member};
 use crate::membership::Readiness;
 use crate::metrics::Metrics;
 use crate::outward::{Outgoing, Outward};
@@ -27,11 +27,11 @@ use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Handovers, LogError, RealDisk, RedbStateStore, SegmentedLog,
     TransferFile, transfer,
 };
-use quorate_types::{Epoch, ErrorCode, Members, Record, Seat, StoreId};
+use quorate_types::{Epoch, ErrorCode, Members, Record, Seat};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -98,27 +98,6 @@ impl NodeError {
             Self::Network(NetworkError::Identity(_)) => ErrorCode::BadKey,
         }
     }
-}
-
-/// Makes the data directory of a new member. `run` never does.
-///
-/// # Errors
-/// If there is one already, or the disk fails.
-pub fn init(config: &FileConfig) -> Result<StoreId, NodeError> {
-    let member = load_member(config)?;
-    Ok(DataDirectory::init(&config.node.dir, &member.name(), &member.identity())?)
-}
-
-/// Makes a data directory in place of a lost one (L2), or of a member to come (G3): the node follows the ledger, and votes once the members'
-/// agreement names this store.
-///
-/// # Errors
-/// As [`init`].
-pub fn init_recovered(config: &FileConfig) -> Result<StoreId, NodeError> {
-    // Its keys may be those of a later epoch than the genesis.
-    let keys = Keys::load(config)?;
-    let name = keys.seat(keys.trust().clone()).map_or_else(|_| keys.directory_name(), |member| member.name());
-    Ok(DataDirectory::recover(&config.node.dir, &name, &keys.identities()[0])?)
 }
 
 /// Everything found on disk, made ready.
@@ -593,9 +572,4 @@ pub fn init_logging(config: &FileConfig, terminal: bool) -> Result<(), String> {
         builder.with_ansi(terminal).with_target(false).try_init()
     };
     result.map_err(|error| error.to_string())
-}
-
-/// Whether a path holds a data directory.
-pub fn is_initialised(path: &Path) -> bool {
-    path.join("META.toml").exists()
 }
