@@ -21,14 +21,12 @@ pub use perform::StoredOutcome;
 use quorate_codec::Caps;
 use quorate_crypto::{Cache, CheckedMessage, HashedTransaction, Malformed, Verified, verify_one};
 use quorate_engine::{Answer, Event, Turn, dispatch};
-use quorate_ledger::ExecutedBlock;
 use quorate_pbft::{Outbox, Released, ReplicaStatus, Report, release};
 use quorate_types::{Epoch, Genesis, Members, Message, Notice, Now, ReplicaId, SignedTransaction};
 pub use setup::Setup;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A message on its way.
@@ -68,10 +66,11 @@ enum Happening {
     Deliver(InFlight),
     /// It was read and checked.
     Handle(InFlight),
-    Executed {
+    /// Execution tells the core what it has done.
+    Done {
         member: ReplicaId,
         incarnation: u64,
-        block: Arc<ExecutedBlock>,
+        event: Event,
     },
     Sync {
         member: ReplicaId,
@@ -96,7 +95,7 @@ impl Happening {
             Self::Sync { member, .. }
             | Self::Deadline { member, .. }
             | Self::OpenEpoch { member, .. }
-            | Self::Executed { member, .. } => *member,
+            | Self::Done { member, .. } => *member,
         }
     }
 }
@@ -494,9 +493,11 @@ impl Cluster {
         match happening {
             Happening::Deliver(in_flight) => self.arrive(in_flight),
             Happening::Handle(in_flight) => self.deliver(&in_flight),
-            Happening::Executed { member, incarnation, block } => {
-                if self.nodes[member.index()].incarnation == incarnation {
-                    self.event(member, Event::Executed(block));
+            Happening::Done { member, incarnation, event } => {
+                let node = &mut self.nodes[member.index()];
+                if let Some(process) = node.process.as_mut().filter(|_| node.incarnation == incarnation) {
+                    process.untold -= 1;
+                    self.event(member, event);
                 }
             }
             Happening::Sync { member, incarnation } => {

@@ -39,6 +39,8 @@ pub struct Draw {
     pub clock_rates: Vec<u64>,
     /// How long each member's log takes to sync, in microseconds.
     pub syncs: Vec<u64>,
+    /// How long each member's core waits for a block to be executed, in microseconds.
+    pub executions: Vec<u64>,
     /// Of a thousand steps, so many make a sync fail.
     pub sync_failures: u64,
     /// Of a thousand steps, so many fill a disk.
@@ -83,6 +85,14 @@ fn retain_blocks(seed: u64, n: u16) -> Vec<Option<u64>> {
     let mut random = Random::new(seed ^ 0x9E7A_1234);
     let most = random.permille(350).then(|| random.pick(&[0, 0, 4, 20]));
     ReplicaId::all(n).map(|_| most.filter(|_| random.permille(900))).collect()
+}
+
+/// From a stream of its own, as well.
+fn executions(seed: u64, n: u16) -> Vec<u64> {
+    let mut random = Random::new(seed ^ 0xE0EC_0715);
+    let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
+    let most = random.pick(&[1_000, 10_000, 100_000]);
+    drawn(&mut random, 350, &members, |random| random.between(0, most), 0)
 }
 
 /// A thing of a class of faults that is on in so many of a thousand seeds.
@@ -134,6 +144,7 @@ impl Draw {
             clock_jumps: on(random, 300, 20),
             clock_rates: drawn(random, 200, &members, |random| random.between(500, 2_000), 1_000),
             syncs: drawn(random, 300, &members, |random| random.between(100, 40_000), 300),
+            executions: executions(seed, n),
             sync_failures: on(random, 150, 8),
             full_disks: on(random, 150, 8),
             workload: workload(random),
@@ -184,6 +195,7 @@ impl Draw {
             clock_jumps: 0,
             clock_rates: vec![1_000; members],
             syncs: vec![300; members],
+            executions: vec![0; members],
             sync_failures: 0,
             full_disks: 0,
             workload: workload(random),

@@ -85,6 +85,10 @@ pub(crate) struct Process {
     /// The latest reservation that became durable (D7).
     pub(crate) reserved: Option<Reservation>,
     pub(crate) deadline: Option<u64>,
+    /// When the core will have heard of all that is executed.
+    pub(crate) execution_done_at: u64,
+    /// How much of it the core has not heard of.
+    pub(crate) untold: u64,
     /// States that peers fetch from it.
     pub(crate) supply: StateSupply,
     /// What it keeps of a state that it fetches.
@@ -106,6 +110,8 @@ pub(crate) struct Node {
     pub(crate) promised: Promised,
     /// How long a sync of the log takes.
     pub(crate) sync_micros: u64,
+    /// How long the core waits for a block to be executed.
+    pub(crate) execution_micros: u64,
     /// The process stands still until then.
     pub(crate) paused_until: u64,
     /// An image of the disks from earlier, as a backup is.
@@ -128,6 +134,7 @@ impl Node {
             clock: Clock { ahead_ms: 0, rate: 1_000 },
             promised: Promised::default(),
             sync_micros: 300,
+            execution_micros: 0,
             paused_until: 0,
             backup: None,
             tuning: Tuning::default(),
@@ -149,6 +156,7 @@ impl Node {
             clock: Clock { ahead_ms: 0, rate: 1_000 },
             promised: self.promised.clone(),
             sync_micros: 300,
+            execution_micros: 0,
             paused_until: 0,
             backup: None,
             tuning: Tuning::default(),
@@ -222,6 +230,8 @@ impl Node {
             handovers,
             reserved: None,
             deadline: None,
+            execution_done_at: 0,
+            untold: 0,
         });
         Ok(turn.outbox)
     }

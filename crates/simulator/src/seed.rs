@@ -137,6 +137,7 @@ impl<'d> Run<'d> {
             cluster.set_clock(member, skew);
             cluster.set_clock_rate(member, draw.clock_rates[at]);
             cluster.set_sync_micros_of(member, draw.syncs[at]);
+            cluster.set_execution_micros_of(member, draw.executions[at]);
             cluster.start(member);
         }
     }
@@ -326,6 +327,7 @@ impl<'d> Run<'d> {
             let skew = i64::try_from(self.cluster.random.below(400)).unwrap_or(0) - 200;
             self.cluster.set_clock(member, skew);
             self.cluster.set_sync_micros_of(member, 300);
+            self.cluster.set_execution_micros_of(member, 0);
             if self.draw.dead.contains(&member) {
                 self.cluster.crash(member);
             } else {

@@ -53,6 +53,11 @@ impl Cluster {
         self.nodes[member.index()].sync_micros = micros;
     }
 
+    /// How long the core of one member waits for a block to be executed.
+    pub fn set_execution_micros_of(&mut self, member: ReplicaId, micros: u64) {
+        self.nodes[member.index()].execution_micros = micros;
+    }
+
     /// Lets a member's wall clock differ.
     pub fn set_clock(&mut self, member: ReplicaId, ahead_ms: i64) {
         self.nodes[member.index()].clock.ahead_ms = ahead_ms;

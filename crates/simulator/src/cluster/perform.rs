@@ -112,11 +112,28 @@ impl Cluster {
             let (height, digest) = (block.header.height.get(), block.header.batch_digest);
             story.push(Told::Executed { member, height, digest });
         }
-        let Some(costs) = &self.costs else { return self.event(member, Event::Executed(block)) };
-        let work = costs.block + costs.transaction * block.results.len() as u64;
-        let at = self.meters[member.index()].work(self.now, work);
-        let incarnation = self.nodes[member.index()].incarnation;
-        self.plan(at, Happening::Executed { member, incarnation, block });
+        let at = match &self.costs {
+            Some(costs) => {
+                let work = costs.block + costs.transaction * block.results.len() as u64;
+                self.meters[member.index()].work(self.now, work)
+            }
+            None => self.now + self.nodes[member.index()].execution_micros,
+        };
+        self.done(member, at, Event::Executed(block));
+    }
+
+    /// The core hears of it at that moment, and not before what execution did earlier.
+    fn done(&mut self, member: ReplicaId, at: u64, event: Event) {
+        let node = &mut self.nodes[member.index()];
+        let incarnation = node.incarnation;
+        let Some(process) = &mut node.process else { return };
+        if at <= self.now && process.untold == 0 {
+            return self.event(member, event);
+        }
+        process.untold += 1;
+        process.execution_done_at = process.execution_done_at.max(at);
+        let at = process.execution_done_at;
+        self.plan(at, Happening::Done { member, incarnation, event });
     }
 
     /// Removes old blocks, if this member keeps only some.
@@ -161,7 +178,7 @@ impl Cluster {
         let installed = Installed::of(&header, certificate, process.machine.outlook());
         let admission = process.machine.state().admission_control();
         self.checkers.installed(member, &header, &process.machine.state());
-        self.event(member, Event::Installed { installed: Box::new(installed), admission });
+        self.done(member, self.now, Event::Installed { installed: Box::new(installed), admission });
     }
 
     /// D4: what cannot be read back ends the process, and is the work of a disk that betrays.

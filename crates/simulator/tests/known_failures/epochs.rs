@@ -52,6 +52,23 @@ fn g1_all_keys_rotate_under_load_one_after_the_other() {
     world.until("all are answered", SOON, |world| world.unanswered() == 0 && world.agreed());
 }
 
+/// F1: slots beyond the end are decided before anybody knows that the epoch ends.
+#[test]
+fn f1_execution_is_behind_when_an_epoch_ends() {
+    execution_is_behind_when_an_epoch_ends();
+}
+
+pub(crate) fn execution_is_behind_when_an_epoch_ends() {
+    let mut world = loaded(7);
+    for member in 0..4 {
+        world.cluster.set_execution_micros_of(id(member), 15_000);
+    }
+    world.run(Duration::from_millis(200));
+    rotate(&mut world, 1, 1);
+    rotate(&mut world, 2, 2);
+    world.until("all are answered", SOON, |world| world.unanswered() == 0 && world.agreed());
+}
+
 #[test]
 fn g2_who_was_away_for_two_epochs_follows() {
     let mut world = loaded(2);
