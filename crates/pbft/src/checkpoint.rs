@@ -188,41 +188,52 @@ impl<S: Signer> Replica<S> {
 
     /// K2, K3: stable when own state is durably there; the certificate is recorded before anything is forgotten.
     pub(crate) fn update_stable(&mut self, out: &mut Outbox) {
-        let Some(certificate) = self.next_stable() else { return };
-        let seq = certificate.height;
+        let Some(proof) = self.next_stable() else { return };
+        let seq = proof.base();
         if seq < self.base.base() {
             hit("a checkpoint on the way of a transfer is stable");
         }
-        out.record(Record::Stable(certificate.clone()));
-        self.keep_certificate(certificate.clone(), out);
+        // How the epoch before ended is known to each member: of that the log tells by its anchor.
+        if let BaseProof::Checkpoint(certificate) = &proof {
+            out.record(Record::Stable(certificate.clone()));
+            self.keep_certificate(certificate.clone(), out);
+        }
         out.push(Effect::StoreState { seq });
         self.attestations.prove_by_links(seq);
-        self.stable = BaseProof::Checkpoint(certificate);
+        self.stable = proof;
         out.report(Report::CheckpointStable { seq });
         self.truncate(seq, out);
         self.close_epoch(out);
     }
 
-    /// The proven checkpoint, once it is executed. During a transfer towards it any certified block on the way will do,
+    /// The base, once it is executed. During a transfer towards it any block on the way will do that this epoch's members certified,
     /// since nobody votes below base: a long transfer must not keep all that it passes in memory and in the log (T1).
-    fn next_stable(&self) -> Option<BlockCertificate> {
+    fn next_stable(&self) -> Option<BaseProof> {
         if self.halted {
             return None;
         }
         let reached = if mutant("m19") { self.executed } else { self.durable.min(self.executed) };
-        let certificate = match &self.base {
-            BaseProof::Checkpoint(certificate) if certificate.height <= self.executed => certificate,
-            BaseProof::Checkpoint(certificate)
-                if mutant("m31") && certificate.height > self.stable.base() =>
-            {
-                return Some(certificate.clone());
+        let proof = match &self.base {
+            base if base.base() <= self.executed => base.clone(),
+            base if mutant("m31") && base.base() > self.stable.base() => return Some(base.clone()),
+            _ => {
+                // The log is read with the keys of this epoch.
+                let mut known = self.attestations.certificates.range(..=reached).rev();
+                let (_, certificate) = known.find(|(_, known)| known.epoch == self.epoch())?;
+                BaseProof::Checkpoint(certificate.clone())
             }
-            _ => self.attestations.certificates.range(..=reached).next_back()?.1,
         };
-        let seq = certificate.height;
-        let held = self.headers.get(&seq) == Some(&certificate.header);
-        (held && seq > self.stable.base() && seq <= reached && seq <= self.base.base())
-            .then(|| certificate.clone())
+        let seq = proof.base();
+        let held = self.headers.get(&seq).copied() == self.header_of(&proof);
+        (held && seq > self.stable.base() && seq <= reached && seq <= self.base.base()).then_some(proof)
+    }
+
+    /// The header that a proof is of, if it is known. That of the genesis need not be: nothing lies below it.
+    pub(crate) fn header_of(&self, proof: &BaseProof) -> Option<Digest> {
+        match proof {
+            BaseProof::Checkpoint(certificate) => Some(certificate.header),
+            BaseProof::Genesis | BaseProof::Opening(_) => self.config.members.after_header(),
+        }
     }
 
     /// K3: forgets what is at or below the stable checkpoint, in memory and in the log.

@@ -8,7 +8,7 @@ use crate::replica::Replica;
 use crate::verdict::{Ignored, Verdict};
 use quorate_crypto::{Signer, header_hash};
 use quorate_types::probes::hit;
-use quorate_types::{BaseProof, BlockCertificate, Digest, Header, LedgerTime, Outlook, Seq};
+use quorate_types::{BlockCertificate, Digest, Header, LedgerTime, Outlook, Seq};
 
 /// A state that is durable in place of the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +55,8 @@ impl<S: Signer> Replica<S> {
         if self.installing.take() != Some(seq) {
             return Verdict::Ignored(Ignored::Unasked);
         }
-        if let BaseProof::Checkpoint(base) = &self.base
-            && base.height == seq
-            && base.header != header_hash
-        {
-            let certified = base.header;
+        let proven = self.header_of(&self.base).filter(|_| seq == self.base.base());
+        if let Some(certified) = proven.filter(|proven| *proven != header_hash) {
             self.halt(Report::Diverged { seq, own: header_hash, certified }, out);
             return Verdict::Accepted;
         }

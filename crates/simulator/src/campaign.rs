@@ -64,6 +64,8 @@ impl Total {
             ("with more liars than may fail", u64::from(report.beyond_budget)),
             ("with a crash", u64::from(report.crashes > 0)),
             ("with a crash inside a view change", u64::from(report.crashes_in_view_changes > 0)),
+            ("with a change of members", u64::from(report.epoch > 0)),
+            ("changes of members", report.epoch),
             ("with a transfer", u64::from(report.catch_ups > 0)),
             ("outcomes", report.answered),
             ("events", report.events),

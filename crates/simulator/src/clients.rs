@@ -4,7 +4,7 @@
 use crate::cluster::{Cluster, StoredOutcome};
 use crate::random::Random;
 use quorate_engine::Answer;
-use quorate_types::{ErrorCode, Operation, Operations, ReplicaId, SignedTransaction};
+use quorate_types::{ErrorCode, Governance, Operation, Operations, ReplicaId, SignedTransaction};
 use std::collections::BTreeMap;
 
 /// What clients do.
@@ -51,7 +51,8 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn new(workload: Workload) -> Self {
         Self {
-            next: vec![0; workload.clients],
+            // The last one is the operator.
+            next: vec![0; workload.clients + 1],
             workload,
             waiting: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -72,6 +73,20 @@ impl Clients {
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// The operator asks for a change of the members.
+    pub(crate) fn petition(&mut self, cluster: &Cluster, asked: &Governance) {
+        let operator = self.workload.clients;
+        let number = self.next[operator];
+        self.next[operator] += 1;
+        let transaction = cluster.petition(number, asked);
+        self.waiting.insert((operator, number, 0), Waiting { transaction, again: cluster.now() });
+    }
+
+    /// Whether the operator waits for an answer.
+    pub(crate) fn petitioning(&self) -> bool {
+        self.waiting.keys().any(|(client, _, _)| *client == self.workload.clients)
     }
 
     /// Takes answers, starts new transactions, repeats old ones.

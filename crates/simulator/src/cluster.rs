@@ -290,6 +290,9 @@ impl Cluster {
         if let Some(process) = &node.process {
             self.checkers.agreement.restarted(member, &process.blocks);
             self.checkers.epoch(&process.members);
+            if let Some(adversary) = self.adversaries.get_mut(&member) {
+                adversary.enter(&process.members);
+            }
         }
         if let Some(story) = &mut self.story {
             story.push(Told::Started { member });

@@ -45,6 +45,8 @@ pub struct Draw {
     pub sync_failures: u64,
     /// Of a thousand steps, so many fill a disk.
     pub full_disks: u64,
+    /// Of a thousand steps, so many bring a change of a member's keys, if none is under way.
+    pub changes: u64,
     pub workload: Workload,
     /// How long faults last at most, in steps of 20 ms.
     pub steps: u64,
@@ -93,6 +95,11 @@ fn executions(seed: u64, n: u16) -> Vec<u64> {
     let members: Vec<ReplicaId> = ReplicaId::all(n).collect();
     let most = random.pick(&[1_000, 10_000, 100_000]);
     drawn(&mut random, 350, &members, |random| random.between(0, most), 0)
+}
+
+/// From a stream of its own, as well.
+fn changes(seed: u64) -> u64 {
+    on(&mut Random::new(seed ^ 0x0C4A_96E5), 200, 40)
 }
 
 /// A thing of a class of faults that is on in so many of a thousand seeds.
@@ -147,6 +154,7 @@ impl Draw {
             executions: executions(seed, n),
             sync_failures: on(random, 150, 8),
             full_disks: on(random, 150, 8),
+            changes: if beyond_budget { 0 } else { changes(seed) },
             workload: workload(random),
             steps: random.between(280, 900) / (1 + u64::from(n > 7)),
             blocks: random.between(101, 112),
@@ -198,6 +206,7 @@ impl Draw {
             executions: vec![0; members],
             sync_failures: 0,
             full_disks: 0,
+            changes: 0,
             workload: workload(random),
             steps: random.between(100, 300),
             blocks: u64::MAX,

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, CrashPoint, DiskFault, Network, Setup};
 use crate::draw::{Betrayal, Draw};
 use crate::link::LinkFaults;
 use quorate_pbft::{Phase, Report as Event};
-use quorate_types::ReplicaId;
+use quorate_types::{Epoch, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub struct Report {
     /// Crashes of a member while some member was in a view change.
     pub crashes_in_view_changes: u64,
     pub catch_ups: u64,
+    /// The latest epoch that any member is in.
+    pub epoch: u64,
     pub liars: usize,
     pub betrayed: usize,
     pub beyond_budget: bool,
@@ -149,14 +151,44 @@ impl<'d> Run<'d> {
                 break;
             }
             self.strike();
+            self.change_members();
             self.step(watch)?;
         }
         Ok(())
     }
 
+    /// An operator has a member's keys changed, one member at a time (G1).
+    fn change_members(&mut self) {
+        if !self.cluster.random.permille(self.draw.changes) || self.clients.petitioning() {
+            return;
+        }
+        let cluster = &mut self.cluster;
+        let member = ReplicaId::new(u16::try_from(cluster.random.below(u64::from(self.draw.n))).unwrap_or(0));
+        if cluster.is_up(member) && !cluster.checkers.faulty.contains(&member) {
+            let asked = cluster.rotate(member);
+            self.clients.petition(cluster, &asked);
+        }
+    }
+
+    /// Who is in an earlier epoch asks the client API of another, as nodes do now and then.
+    fn follow(&mut self) {
+        if self.draw.changes == 0 || !self.cluster.random.permille(20) {
+            return;
+        }
+        let members: Vec<ReplicaId> = ReplicaId::all(self.draw.n).collect();
+        let other = members[self.cluster.random.index(members.len())];
+        let betrayed = |member: &ReplicaId| self.draw.betrayed.iter().any(|(one, _)| one == member);
+        for member in members.iter().filter(|member| !betrayed(member)) {
+            if self.cluster.is_up(*member) && self.cluster.epoch(*member) < self.cluster.epoch(other) {
+                self.cluster.follow(*member, other);
+            }
+        }
+    }
+
     fn step(&mut self, watch: Watcher<'_>) -> Result<(), Box<Failure>> {
         self.clients.act(&mut self.cluster);
         self.cluster.provoke();
+        self.follow();
         self.cluster.run_for(STEP);
         self.cluster.look();
         watch(&mut self.cluster);
@@ -389,6 +421,8 @@ impl<'d> Run<'d> {
             |wanted: fn(&Event) -> bool| reports.iter().filter(|(_, report)| wanted(report)).count() as u64;
         self.report.view_changes = count(|report| matches!(report, Event::ViewActive { .. }));
         self.report.catch_ups = count(|report| matches!(report, Event::CatchingUp { .. }));
+        let epochs = ReplicaId::all(self.draw.n).filter_map(|member| self.cluster.epoch(member));
+        self.report.epoch = epochs.max().map_or(0, Epoch::get);
         self.report.height = self.cluster.checkers.height();
         self.report.answered = self.clients.answered;
         self.report.lies = self.cluster.lies();

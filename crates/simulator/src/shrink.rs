@@ -24,6 +24,7 @@ const CHANGES: &[Change] = &[
     |draw| draw.clock_rates.fill(1_000),
     |draw| draw.syncs.fill(300),
     |draw| draw.executions.fill(0),
+    |draw| draw.changes = 0,
     |draw| draw.sync_failures = 0,
     |draw| draw.full_disks = 0,
     |draw| draw.retain_blocks.fill(None),

@@ -43,6 +43,8 @@ pub const ALL: &[&str] = &[
     "a part of a state is a lie",
     "a transfer goes on with a later state",
     "a transfer goes on after a restart",
+    "an epoch ends",
+    "slots beyond the end of the epoch are void",
 ];
 
 #[cfg(feature = "probes")]

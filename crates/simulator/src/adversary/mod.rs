@@ -263,6 +263,11 @@ impl Adversary {
         Self { liar, behaviours, struck: BTreeMap::new() }
     }
 
+    /// It is in this epoch from here on.
+    pub fn enter(&mut self, members: &Members) {
+        self.liar.members = members.clone();
+    }
+
     /// What `to` gets instead of an honest message; `now` is in microseconds.
     pub fn instead(&mut self, now: u64, to: ReplicaId, message: &Message) -> Vec<Held> {
         self.liar.now = now;

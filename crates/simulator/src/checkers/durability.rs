@@ -30,8 +30,13 @@ pub(crate) fn holds(from: ReplicaId, message: &Message, records: &[Record]) -> R
 }
 
 /// Table D, rows PRE-PREPARE, PREPARE and COMMIT, and V7 for each slot of O: the body is durable too, unless it is null or
-/// the slot is behind.
-pub(crate) fn holds_body(from: ReplicaId, message: &Message, records: &[Record]) -> Result<(), Violation> {
+/// the slot is behind, or beyond the end of the epoch: that one is never executed (G2).
+pub(crate) fn holds_body(
+    from: ReplicaId,
+    message: &Message,
+    records: &[Record],
+    end: Seq,
+) -> Result<(), Violation> {
     let Some(signed) = own_statement(from, message) else { return Ok(()) };
     match &signed.statement {
         Statement::PrePrepare { seq, digest, .. }
@@ -39,7 +44,8 @@ pub(crate) fn holds_body(from: ReplicaId, message: &Message, records: &[Record])
         | Statement::Commit { seq, digest, .. } => body_of(from, signed, (*seq, *digest), records),
         Statement::NewView { min, proposals, .. } => {
             let slots = (1..).map(|offset| min.plus(offset)).zip(proposals.iter().copied());
-            slots.into_iter().try_for_each(|slot| body_of(from, signed, slot, records))
+            let mut slots = slots.into_iter().take_while(|(seq, _)| *seq <= end);
+            slots.try_for_each(|slot| body_of(from, signed, slot, records))
         }
         _ => Ok(()),
     }

@@ -113,6 +113,12 @@ impl Checkers {
         }
     }
 
+    /// The last block of the epoch that a statement is of, as far as the agreed blocks tell.
+    pub(crate) fn end_of_epoch_of(&self, message: &Message) -> Seq {
+        let end = signed(message).and_then(|signed| self.reference.end(signed.epoch));
+        end.unwrap_or(Seq::MAX)
+    }
+
     /// More members lie than may fail.
     pub(crate) fn expect_too_many_faults(&mut self) {
         self.too_many_faults = true;

@@ -5,7 +5,7 @@ use super::Violation;
 use quorate_ledger::{ExecutedBlock, State};
 use quorate_types::operation::StoredValue;
 use quorate_types::{
-    FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, Refusal, Seq,
+    Epoch, FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, Refusal, Seq,
     SessionId, SignedTransaction, TransactionResult, VoidReason, governance,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +48,11 @@ impl Reference {
             return violation(format!("{height} is of epoch {}, the model says {epoch}", block.header.epoch));
         }
         self.same_state(block.header.height, state)
+    }
+
+    /// The last block of an epoch, if it is known to end.
+    pub(crate) fn end(&self, epoch: Epoch) -> Option<Seq> {
+        self.ends.get(usize::try_from(epoch.get()).ok()?).copied()
     }
 
     /// G1: whether a change is legal is not modelled, but where it ends the epoch, and that one change waits for another.

@@ -520,8 +520,10 @@ fn v7_a_new_view_without_a_body() {
     let batch = Arc::new(Batch { time: LedgerTime(EPOCH_MS), transactions: Vec::new() });
     let held = HashedBatch::new(batch.clone()).digest();
     let named = Message::NewView(Arc::new(new_view(&cluster, 1, vec![held])));
-    assert!(durability::holds_body(ONE, &named, &[Record::Body(batch.clone())]).is_ok());
-    assert!(durability::holds_body(ONE, &message, &[Record::Body(batch)]).is_err());
+    assert!(durability::holds_body(ONE, &named, &[Record::Body(batch.clone())], Seq::MAX).is_ok());
+    assert!(durability::holds_body(ONE, &message, &[Record::Body(batch)], Seq::MAX).is_err());
+    assert!(durability::holds_body(ONE, &message, &[], Seq::ZERO).is_ok(), "the slot is void");
+    assert!(durability::holds_body(ONE, &message, &[], Seq::new(1)).is_err());
 }
 
 #[test]

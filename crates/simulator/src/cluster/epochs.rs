@@ -52,7 +52,7 @@ impl Cluster {
             sender: key.public_key(),
             session: SessionId::new(number),
             number: Number::ZERO,
-            valid_until: LedgerTime(EPOCH_MS + self.now / 1_000 + 60_000),
+            valid_until: LedgerTime(EPOCH_MS + self.now / 1_000 + 1_800_000),
             app: governance::APP.to_owned(),
             payload: asked.to_payload(),
         };

@@ -119,7 +119,8 @@ impl Cluster {
         self.checkers.sent(self.member_of(from), message, promised);
         let new_view = matches!(message, Message::NewView(_));
         if !self.checkers.faulty.contains(&from) && (new_view || self.samples.permille(20)) {
-            let result = durability::holds_body(from, message, promised);
+            let end = self.checkers.end_of_epoch_of(message);
+            let result = durability::holds_body(from, message, promised, end);
             self.checkers.note(result);
             self.checkers.note(domains::separate(&self.members, message));
         }
