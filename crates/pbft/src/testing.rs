@@ -127,6 +127,8 @@ pub(crate) struct Node {
     starts: u8,
     /// Whether the members name its store (L2).
     pub(crate) may_vote: bool,
+    /// Whether it has no state, not even that with which the epoch begins.
+    pub(crate) blank: bool,
     /// The last blocks of epochs that it said are over (G2).
     pub(crate) closed: Vec<Seq>,
     /// Peers in an older epoch, whom it wants to be sent its end.
@@ -183,6 +185,7 @@ impl Cluster {
             reports: Vec::new(),
             starts: 0,
             may_vote: true,
+            blank: false,
             closed: Vec::new(),
             handovers: Vec::new(),
             reserved: None,
@@ -218,10 +221,11 @@ impl Cluster {
             nonce: [node.starts; 32],
         };
         let records = verify_all(&self.members, &TestVerifier, &self.cache, node.log.durable.clone());
-        let begin = (self.members.after(), Digest::ZERO, LedgerTime(0));
+        let first = if node.blank { Seq::ZERO } else { self.members.after() };
+        let begin = (first, Digest::ZERO, LedgerTime(0));
         let executed =
             node.blocks.last().map_or(begin, |(header, hash, _)| (header.height, *hash, header.time));
-        let mut certified = self.members.after();
+        let mut certified = first;
         while node.certificates.contains_key(&certified.next()) {
             certified = certified.next();
         }

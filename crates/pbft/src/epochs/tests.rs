@@ -1,8 +1,10 @@
 use crate::testing::{Cluster, id, members, parameters, signed, transaction};
 use crate::verdict::{Ignored, Verdict};
+use crate::{Input, Installed};
 use quorate_crypto::Signer;
 use quorate_types::{
-    Epoch, HelloReply, Message, Notice, ReplicaId, Seq, SignedStatement, Statement, StatementKind, View,
+    BaseProof, BlockCertificate, CertificateKind, Digest, Epoch, HelloReply, LedgerTime, Message, Notice,
+    Outlook, Record, ReplicaId, Seq, SignedStatement, Statement, StatementKind, View,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -239,4 +241,57 @@ fn l2_a_member_with_another_store_follows_without_a_word() {
     assert_eq!(cluster.status(3).phase, crate::Phase::Learner);
     let own = cluster.sent[before..].iter().filter(|said| said.signer == ReplicaId::new(3)).count();
     assert_eq!(own, 0, "and says nothing that binds it");
+}
+
+/// Seed 7000211: the certificate of a state with which an epoch begins is of keys of the epoch before, and the log is read with those
+/// of this one.
+#[test]
+fn t3_a_state_with_which_an_epoch_begins_is_stable_by_its_opening() {
+    let hash = Digest([5; 32]);
+    let first = later();
+    let known = first.members.clone().opened_with(hash);
+    let mut cluster = Cluster::of(known, parameters());
+    let opening = cluster.members.opening();
+    let anchor = |stable| Record::Anchor {
+        epoch: Epoch::new(1),
+        view: View::ZERO,
+        active: true,
+        base: opening.clone(),
+        stable,
+    };
+    cluster.crash(3);
+    cluster.nodes[3].log.durable = vec![anchor(BaseProof::Genesis)];
+    cluster.nodes[3].blank = true;
+    cluster.start(3);
+    assert_eq!((cluster.executed(3), cluster.status(3).base), (0, LAST));
+    assert_eq!(cluster.input(3, Input::StateFetched { seq: LAST }), Verdict::Accepted);
+    let before = BlockCertificate {
+        epoch: Epoch::ZERO,
+        height: LAST,
+        header: hash,
+        kind: CertificateKind::Checkpoint,
+        signatures: Vec::new(),
+    };
+    let outlook = Outlook { obligation: None, closes: Some(LAST) };
+    let state = |header_hash| Installed {
+        seq: LAST,
+        header_hash,
+        time: LedgerTime(0),
+        outlook,
+        certificate: before.clone(),
+    };
+    assert_eq!(cluster.input(3, Input::Installed(Box::new(state(hash)))), Verdict::Accepted);
+    assert_eq!((cluster.executed(3), cluster.status(3).stable), (LAST.get(), LAST));
+    assert_eq!(
+        cluster.nodes[3].log.durable,
+        [anchor(opening.clone())],
+        "nothing in it is of the epoch before"
+    );
+    assert!(cluster.nodes[3].closed.is_empty(), "it is not this epoch that ended there");
+    // K4: a state of another block is not what the epoch goes on with.
+    cluster.nodes[3].log.durable = vec![anchor(BaseProof::Genesis)];
+    cluster.start(3);
+    let _ = cluster.input(3, Input::StateFetched { seq: LAST });
+    let _ = cluster.input(3, Input::Installed(Box::new(state(Digest([6; 32])))));
+    assert_eq!((cluster.status(3).phase, cluster.executed(3)), (crate::Phase::Halted, 0));
 }
