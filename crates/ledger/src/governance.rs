@@ -8,6 +8,7 @@ use crate::application::Execution;
 use crate::namespace::BlockState;
 use crate::rules::Rules;
 use crate::tree::{Changes, Leaves, prefixed};
+use quorate_types::mutants::mutant;
 use quorate_types::{
     Change, Epoch, FailReason, Genesis, Governance, Joiner, LedgerTime, Member, MemberSet, Members, Pending,
     PublicKey, Ready, Refusal, Seat, Seq, StateKey, TransactionId, limits,
@@ -251,7 +252,11 @@ impl Petition<'_> {
         let left = change.remove.as_ref().map(|_| set.seats.remove(place));
         if let Some(joiner) = &change.add {
             self.check_joiner(joiner, &set.seats, left.as_ref(), state)?;
-            set.seats.insert(place, seat_of(joiner));
+            let mut seat = seat_of(joiner);
+            if let Some(left) = left.filter(|left| mutant("m39") && left.member.name == joiner.name) {
+                seat.member.vote = left.member.vote;
+            }
+            set.seats.insert(place, seat);
         }
         self.check_quorum(&MemberSet { faults: change.faults, ..set.clone() })?;
         Ok(set.seats)

@@ -40,6 +40,8 @@ pub const MUTANTS: &[Mutant] = &[
     ("m35", "of an installed state the blocks are changed first"),
     ("m36", "the epoch is not signed"),
     ("m37", "the ledger id is not signed"),
+    ("m38", "what members signed in another epoch counts"),
+    ("m39", "a member keeps the key that it replaced"),
     ("m40", "a wiped replica votes"),
     ("m43", "messages of the future are kept without bound"),
     ("m44", "repair knows no budget"),

@@ -57,6 +57,11 @@ fn epochs_end_where_they_end() -> bool {
     catch_unwind(epochs::execution_is_behind_when_an_epoch_ends).is_ok()
 }
 
+/// G4: nobody counts what members of another epoch signed, and nobody keeps a key that was replaced.
+fn epochs_have_their_own_keys() -> bool {
+    [7, 2].iter().all(|seed| catch_unwind(|| run_seed(*seed).is_ok()).unwrap_or(false))
+}
+
 type Test = fn() -> bool;
 
 /// Each mistake with the test that notices it. That of m26 is `crypto/src/digest/tests.rs` word for word: the mistake changes
@@ -82,6 +87,8 @@ const MUTANTS: &[(&str, Test)] = &[
     ("m30", || scenario_holds("f12-new-view-above-executed")),
     ("m32", || scenario_holds("k1-k3-checkpoints")),
     ("m34", transfer_is_short),
+    ("m38", epochs_have_their_own_keys),
+    ("m39", epochs_have_their_own_keys),
     ("m46", || scenario_holds("f10-new-view-timer")),
     ("m54", || scenario_holds("d7-abstention")),
     ("m55", || scenario_holds("d7-abdication")),

@@ -5,8 +5,9 @@ use super::Violation;
 use quorate_ledger::{ExecutedBlock, State};
 use quorate_types::operation::StoredValue;
 use quorate_types::{
-    Epoch, FailReason, Number, Operation, OperationOutput, Operations, Parameters, PublicKey, Refusal, Seq,
-    SessionId, SignedTransaction, TransactionResult, VoidReason, governance,
+    Change, Epoch, FailReason, Governance, MemberSet, Number, Operation, OperationOutput, Operations,
+    Parameters, PublicKey, Refusal, Seq, SessionId, SignedTransaction, TransactionResult, VoidReason,
+    governance,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,22 @@ pub(crate) struct Reference {
     topics: BTreeMap<Vec<u8>, u64>,
     /// The last block of each epoch that ended, or is to end.
     ends: Vec<Seq>,
+    /// The change of the members that this block brings.
+    change: Option<Change>,
+}
+
+/// G1, G4: whether a change led from these members to those. Who left keeps no key, and who joined has the keys that it signed with.
+pub(crate) fn follows(change: &Change, before: &MemberSet, after: &MemberSet) -> bool {
+    let keys = |set: &MemberSet| -> BTreeSet<PublicKey> {
+        set.seats.iter().flat_map(|seat| [seat.member.vote, seat.member.transport]).collect()
+    };
+    let mut expected = keys(before);
+    for seat in before.seats.iter().filter(|seat| Some(&seat.member.name) == change.remove.as_ref()) {
+        expected.remove(&seat.member.vote);
+        expected.remove(&seat.member.transport);
+    }
+    expected.extend(change.add.iter().flat_map(|joiner| [joiner.vote, joiner.transport]));
+    keys(after) == expected && after.faults == change.faults
 }
 
 impl Reference {
@@ -34,12 +51,20 @@ impl Reference {
             let expected = match self.admit(signed, block, parameters) {
                 Err(reason) => TransactionResult::Void { reason },
                 Ok(()) if signed.transaction.app == governance::APP => {
-                    self.govern(block.header.height, result, parameters)
+                    self.govern(signed, block.header.height, result, parameters)
                 }
                 Ok(()) => self.run(signed, (height, index)),
             };
             if expected != *result {
                 return violation(format!("{id} in {height}: {result:?}, the model says {expected:?}"));
+            }
+        }
+        if let Some(change) = self.change.take() {
+            let sets = (state.member_set(block.header.epoch), state.member_set(block.header.epoch.next()));
+            if !matches!(&sets, (Some(before), Some(after)) if follows(&change, before, after)) {
+                return violation(format!(
+                    "{height} should have brought {change:?}; the members are {sets:?}"
+                ));
             }
         }
         // G2: an epoch begins with the block after the one that ended the epoch before.
@@ -58,6 +83,7 @@ impl Reference {
     /// G1: whether a change is legal is not modelled, but where it ends the epoch, and that one change waits for another.
     fn govern(
         &mut self,
+        signed: &SignedTransaction,
         height: Seq,
         result: &TransactionResult,
         parameters: &Parameters,
@@ -67,6 +93,11 @@ impl Reference {
         if *result == done && !pending {
             let every = parameters.checkpoint_every;
             self.ends.push(Seq::new(height.get().div_ceil(every) * every));
+            if let Ok(Governance::Propose { change, .. }) =
+                Governance::from_payload(&signed.transaction.payload)
+            {
+                self.change = Some(change);
+            }
             return done;
         }
         match result {

@@ -8,8 +8,8 @@ use quorate_crypto::{HashedBatch, Signer};
 use quorate_engine::Outcome;
 use quorate_ledger::{Machine, built_in_applications};
 use quorate_types::{
-    BaseProof, Batch, CertificateKind, Digest, Epoch, LedgerTime, Monotonic, Now, Operation, Operations,
-    PreparedCertificate, Statement, View, ViewChange, Wall,
+    BaseProof, Batch, CertificateKind, Digest, Epoch, Governance, LedgerTime, MemberSet, Monotonic, Now,
+    Operation, Operations, PreparedCertificate, Statement, View, ViewChange, Wall,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -290,6 +290,23 @@ fn s11_a_state_that_the_model_does_not_reach() {
     let third = execute(&mut machine, Vec::new());
     let unchanged = behind.block(&third, &machine.state(), parameters);
     assert_eq!(unchanged.unwrap_err().property, "S11 reference ledger");
+}
+
+#[test]
+fn g4_a_member_that_keeps_a_key_that_it_replaced() {
+    let mut cluster = cluster();
+    let before = MemberSet::of_genesis(&cluster.genesis);
+    let Governance::Propose { change, .. } = cluster.rotate(ONE) else { panic!("a change") };
+    let joiner = change.add.clone().expect("somebody joins");
+    let mut after = before.clone();
+    let seat = &mut after.seats[ONE.index()].member;
+    (seat.vote, seat.transport) = (joiner.vote, joiner.transport);
+    assert!(reference::follows(&change, &before, &after));
+    after.seats[ONE.index()].member.vote = before.seats[ONE.index()].member.vote;
+    assert!(!reference::follows(&change, &before, &after), "the old key");
+    assert!(!reference::follows(&change, &before, &before), "nothing changed");
+    let others = MemberSet { seats: before.seats[1..].to_vec(), ..before.clone() };
+    assert!(!reference::follows(&change, &before, &others), "another left");
 }
 
 #[test]
