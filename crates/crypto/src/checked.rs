@@ -491,8 +491,14 @@ impl Attested for Message {
                 }
                 CheckedMessage::Notice(notice)
             }
-            Message::StateParts(state) => {
+            Message::StateParts(mut state) => {
                 claims.state_parts(&state)?;
+                // Nobody here could check another one, and it goes into the store with the state.
+                if let Some(closing) =
+                    members.closing().filter(|known| known.header == state.certificate.header)
+                {
+                    state.certificate = closing.clone();
+                }
                 CheckedMessage::StateParts(state)
             }
             Message::StateLeaves(leaves) => CheckedMessage::StateLeaves(leaves),

@@ -112,7 +112,7 @@ impl TrustRoot {
         }
         self.check_certificate(certificate)?;
         let members = next.members(self.ledger, known.next()).map_err(|_| HandoverError::OtherMembers)?;
-        let members = members.opened_with(certificate.header);
+        let members = members.opened_with(certificate.clone());
         let hash = members_hash(&members);
         if hash != header.members_hash || next.after != header.height {
             return Err(HandoverError::OtherMembers);

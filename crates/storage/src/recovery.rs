@@ -152,7 +152,7 @@ fn members_of<D: Disk>(
     }
     let handover = handovers.get(epoch.previous())?.ok_or_else(unknown)?;
     let members = handover.next.members(handover.header.ledger, epoch).map_err(|_| unknown())?;
-    Ok(members.opened_with(header_hash(&handover.header)))
+    Ok(members.opened_with(handover.certificate))
 }
 
 /// How the epoch of these members ended here.

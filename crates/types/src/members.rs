@@ -1,6 +1,7 @@
 //! The member set of an epoch (Q1, M7).
 
 use crate::bytes::{Digest, LedgerId, PublicKey, StoreId};
+use crate::header::BlockCertificate;
 use crate::ids::{Epoch, ReplicaId, Seq, View};
 use crate::layout::Writer;
 use crate::message::BaseProof;
@@ -26,8 +27,8 @@ pub struct Members {
     epoch: Epoch,
     /// The last block of the epoch before: the slots above it are theirs (G2).
     after: Seq,
-    /// The hash of its header, if it is known from a handover: members need no other proof of that block.
-    after_header: Option<Digest>,
+    /// Its certificate, if it is known from a handover: members need no other proof of that block.
+    closing: Option<BlockCertificate>,
     quorums: Quorums,
     members: Vec<Member>,
 }
@@ -51,7 +52,7 @@ impl Members {
             ledger,
             epoch,
             after: Seq::ZERO,
-            after_header: None,
+            closing: None,
             quorums: Quorums::declared(n, faults)?,
             members,
         })
@@ -71,15 +72,20 @@ impl Members {
         self.epoch
     }
 
-    /// The same, if the last block of the epoch before has this header.
+    /// The same, if this is the certificate of the last block of the epoch before.
     #[must_use]
-    pub fn opened_with(self, header: Digest) -> Self {
-        Self { after_header: Some(header), ..self }
+    pub fn opened_with(self, closing: BlockCertificate) -> Self {
+        Self { closing: Some(closing), ..self }
+    }
+
+    /// The certificate of the last block of the epoch before, if it is known.
+    pub fn closing(&self) -> Option<&BlockCertificate> {
+        self.closing.as_ref()
     }
 
     /// The hash of the header of the last block of the epoch before, if it is known.
     pub fn after_header(&self) -> Option<Digest> {
-        self.after_header
+        self.closing.as_ref().map(|certificate| certificate.header)
     }
 
     /// The last block of the epoch before, or zero (G2).

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{Cache, Ed25519Signer, Ed25519Verifier, Signer, Verified, verify_one};
+use quorate_types::StatePart as Part;
 use quorate_types::{Block, LedgerId, LedgerTime, Member, Seq, View};
 
 const LEDGER: LedgerId = LedgerId([7; 32]);
@@ -334,4 +335,27 @@ fn a_name_without_a_layout_is_refused_before_it_is_hashed() {
     assert_eq!(forward.err(), Some(Malformed::TooLarge));
     let submitted = verify_one(&members, &Ed25519Verifier, &cache, signed);
     assert_eq!(submitted.err(), Some(Malformed::TooLarge));
+}
+
+/// Seed 7353: a liar gave the state with which the epoch began, and with it a certificate that nobody could check any more.
+#[test]
+fn t2_the_certificate_of_the_state_with_which_an_epoch_begins_is_the_known_one() {
+    let parts = vec![Part::Empty];
+    let header = Header { state_root: root_of(&parts).expect("one part"), ..header(8, Digest([9; 32])) };
+    let closing = certificate(&header);
+    let seats = members().iter().map(|(_, member)| member.clone()).collect();
+    let later = Members::new(LEDGER, Epoch::new(1), 1, seats).expect("legal").opened_after(Seq::new(8));
+    let lie = BlockCertificate { signatures: Vec::new(), ..closing.clone() };
+    let given = || {
+        Message::StateParts(Box::new(StateParts {
+            header: header.clone(),
+            certificate: lie.clone(),
+            parts: parts.clone(),
+        }))
+    };
+    let checked = |members: &Members| verify_one(members, &Ed25519Verifier, &Cache::new(8), given());
+    assert!(checked(&later).is_err(), "of an epoch whose keys are not known");
+    let known = checked(&later.opened_with(closing.clone())).expect("the block is proven");
+    let CheckedMessage::StateParts(state) = known.into_inner() else { panic!("a state") };
+    assert_eq!(state.certificate, closing);
 }

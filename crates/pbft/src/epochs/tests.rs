@@ -249,7 +249,14 @@ fn l2_a_member_with_another_store_follows_without_a_word() {
 fn t3_a_state_with_which_an_epoch_begins_is_stable_by_its_opening() {
     let hash = Digest([5; 32]);
     let first = later();
-    let known = first.members.clone().opened_with(hash);
+    let before = BlockCertificate {
+        epoch: Epoch::ZERO,
+        height: LAST,
+        header: hash,
+        kind: CertificateKind::Checkpoint,
+        signatures: Vec::new(),
+    };
+    let known = first.members.clone().opened_with(before.clone());
     let mut cluster = Cluster::of(known, parameters());
     let opening = cluster.members.opening();
     let anchor = |stable| Record::Anchor {
@@ -265,13 +272,6 @@ fn t3_a_state_with_which_an_epoch_begins_is_stable_by_its_opening() {
     cluster.start(3);
     assert_eq!((cluster.executed(3), cluster.status(3).base), (0, LAST));
     assert_eq!(cluster.input(3, Input::StateFetched { seq: LAST }), Verdict::Accepted);
-    let before = BlockCertificate {
-        epoch: Epoch::ZERO,
-        height: LAST,
-        header: hash,
-        kind: CertificateKind::Checkpoint,
-        signatures: Vec::new(),
-    };
     let outlook = Outlook { obligation: None, closes: Some(LAST) };
     let state = |header_hash| Installed {
         seq: LAST,

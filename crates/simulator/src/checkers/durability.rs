@@ -99,7 +99,8 @@ fn contradiction(statement: &Statement) -> Option<Statement> {
     }
 }
 
-/// Whether a process that has started from the durable disk would refuse to contradict a message.
+/// Whether a process that has started from the durable disk would refuse to contradict a message. One that starts in a later epoch
+/// cannot: there nothing that was said before binds anybody (M1, G2).
 pub(crate) fn stands_by(
     from: ReplicaId,
     message: &Message,
@@ -107,7 +108,7 @@ pub(crate) fn stands_by(
 ) -> Result<(), Violation> {
     let (Some(signed), Some(host)) = (own_statement(from, message), restarted) else { return Ok(()) };
     match contradiction(&signed.statement) {
-        Some(other) if host.objection(&other).is_none() => {
+        Some(other) if host.status().epoch <= signed.epoch && host.objection(&other).is_none() => {
             let what = format!("{from} sent {:?}; after a crash it would say {other:?}", signed.statement);
             Err(Violation { property: PROPERTY, what })
         }

@@ -296,6 +296,7 @@ fn s11_a_state_that_the_model_does_not_reach() {
 fn g4_a_member_that_keeps_a_key_that_it_replaced() {
     let mut cluster = cluster();
     let before = MemberSet::of_genesis(&cluster.genesis);
+    cluster.start(ONE);
     let Governance::Propose { change, .. } = cluster.rotate(ONE) else { panic!("a change") };
     let joiner = change.add.clone().expect("somebody joins");
     let mut after = before.clone();
