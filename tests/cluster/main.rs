@@ -1,6 +1,7 @@
 //! Real processes: what only they show. Each test has a loopback address, a directory and a home of its own.
 
 mod audit;
+mod backup;
 mod by_hand;
 mod chaos;
 mod commands;

@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Check the ledger that a replica stored against the genesis; needs no node and no network
     #[command(after_help = "Exit codes: 0 valid, 6 not what the members signed")]
     Verify(Verify),
+    /// Copies of a ledger, from which a replica can be made again
+    #[command(subcommand)]
+    Backup(Backup),
     /// Key files
     #[command(subcommand, alias = "keys")]
     Key(Key),
@@ -386,6 +389,33 @@ pub(crate) struct Verify {
 pub(crate) enum VerifyWhat {
     /// Where two stored ledgers part: the first block, transaction and key that differ, and which of them the members signed
     Compare { a: PathBuf, b: PathBuf },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Copy a node's ledger into a directory, or add what is new to a backup that is there; the node may be running
+    Create {
+        /// The directory of the backup
+        out: PathBuf,
+        #[command(flatten)]
+        file: NodeFile,
+    },
+    /// Check everything in a backup against the genesis, as quorate verify does
+    Verify {
+        backup: PathBuf,
+        /// Execute every block again as well, and compare the state that it gives
+        #[arg(long)]
+        replay: bool,
+    },
+    /// Make the data directory of a node from a backup
+    #[command(
+        after_help = "The node then follows the ledger without voting, since a backup does not tell what it said: once it runs, quorate node recover lets it vote."
+    )]
+    Restore {
+        backup: PathBuf,
+        #[command(flatten)]
+        file: NodeFile,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -10,7 +10,7 @@ mod progress;
 mod schema;
 mod testnet;
 
-use args::{Cli, Command, Node};
+use args::{Backup, Cli, Command, Node};
 use clap::Parser;
 use context::Context;
 use failure::Outcome;
@@ -48,6 +48,12 @@ fn run(context: &Context, command: Command) -> Outcome<u8> {
         Command::Node(Node::Init { file, join }) => commands::node::init(context, &file, join).map(|()| 0),
         Command::Receipt(command) => commands::receipt::run(context, &command).map(|()| 0),
         Command::Verify(command) => commands::verify::run(context, &command).map(|()| 0),
+        Command::Backup(Backup::Verify { backup, replay }) => {
+            commands::backup::verify(context, backup, replay).map(|()| 0)
+        }
+        Command::Backup(Backup::Restore { backup, file }) => {
+            commands::backup::restore(context, &backup, &file).map(|()| 0)
+        }
         Command::Key(command) => commands::key::run(context, &command).map(|()| 0),
         Command::Genesis(command) => commands::genesis::run(context, command).map(|()| 0),
         Command::Debug(command) => commands::debug::run(context, &command).map(|()| 0),
@@ -80,6 +86,9 @@ async fn ask(context: &Context, command: Command) -> Outcome<u8> {
         Command::Member(command) => commands::member::run(context, command).await.map(|()| 0),
         Command::Node(Node::Recover { file }) => commands::node::recover(context, &file).await.map(|()| 0),
         Command::Node(Node::Status { file }) => commands::node::status(context, &file).await.map(|()| 0),
+        Command::Backup(Backup::Create { out, file }) => {
+            commands::backup::create(context, &out, &file).await.map(|()| 0)
+        }
         _ => unreachable!("every other command was handled before"),
     }
 }

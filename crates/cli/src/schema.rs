@@ -57,6 +57,20 @@ const LOCAL: Fields = &[("height", "integer"), ("consistency", "string")];
 /// Every document: its name, a shared part, and its own fields.
 const DOCUMENTS: &[(&str, Fields, Fields)] = &[
     ("block.list", &[("blocks", "objects")], &[]),
+    (
+        "backup.create",
+        &[
+            ("backup", "string"),
+            ("ledger", "hash"),
+            ("height", "integer"),
+            ("had", "integer"),
+            ("epoch", "integer"),
+            ("header", "hash"),
+            ("seconds", "number"),
+        ],
+        &[],
+    ),
+    ("backup.restore", &[("dir", "string"), ("store", "string"), ("height", "integer")], &[]),
     ("block.show", BLOCK, &[]),
     (
         "error",

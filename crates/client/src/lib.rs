@@ -28,6 +28,7 @@ mod kv;
 mod outcome;
 mod reads;
 mod session;
+mod state;
 mod submitter;
 
 pub use builder::Builder;

@@ -43,6 +43,8 @@ pub enum Action {
     /// Store the state after this block in place of the stored one. Nothing waits for it.
     StoreState {
         seq: Seq,
+        /// That of the block, if it is known.
+        certificate: Option<BlockCertificate>,
     },
     /// Keep a block's certificate, and hand it back as [`crate::Event::Certified`].
     StoreCertificate(BlockCertificate),
@@ -108,7 +110,7 @@ pub fn dispatch(effect: Effect) -> Action {
         Effect::Send { to, message } => Action::Send { to, class: class_of(&message), message },
         Effect::Execute { seq, batch } => Action::Execute { seq, batch },
         Effect::MakeDurable { seq } => Action::MakeDurable { seq },
-        Effect::StoreState { seq } => Action::StoreState { seq },
+        Effect::StoreState { seq, certificate } => Action::StoreState { seq, certificate },
         Effect::Certified(certificate) => Action::StoreCertificate(certificate),
         Effect::SupplyBlocks { to, from } => Action::ReadBlocks { to, from },
         Effect::InstallState { seq } => Action::PrepareInstall { seq },

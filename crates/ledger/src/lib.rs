@@ -32,6 +32,7 @@ pub use namespace::Namespace;
 pub use rules::genesis_header;
 pub use state::{SharedState, State};
 pub use store::{
-    Interrupted, Interruption, MemoryStateStore, StateChanges, StateProof, StateStore, StoredState,
+    Checkpointed, Interrupted, Interruption, MemoryStateStore, StateChanges, StateProof, StateStore,
+    StoredState,
 };
 pub use transfer::{Assembly, PartLeaves, PartedState, TransferError};

@@ -10,12 +10,13 @@ use crate::namespace::{BlockState, Namespace};
 use crate::registry::genesis_leaves;
 use crate::rules::Rules;
 use crate::state::{SharedState, State};
-use crate::store::{StateChanges, StateStore, StoredState};
+use crate::store::{Checkpointed, StateChanges, StateStore, StoredState};
 use crate::tree::{Changes, Tree};
 use quorate_crypto::{HashedBatch, MerkleTree, header_hash, null_batch_digest};
 use quorate_types::genesis::GenesisError;
 use quorate_types::{
-    Digest, Epoch, Genesis, Header, LedgerTime, Members, Outlook, QuorumError, Seq, StateKey,
+    BlockCertificate, Digest, Epoch, Genesis, Header, LedgerTime, Members, Outlook, QuorumError, Seq,
+    StateKey,
 };
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -239,9 +240,14 @@ impl Machine {
     ///
     /// # Errors
     /// The store's; the changes are kept, but the process must stop (D3).
-    pub fn commit_to<S: StateStore>(&mut self, store: &mut S, upto: Seq) -> Result<bool, S::Error> {
+    pub fn commit_to<S: StateStore>(
+        &mut self,
+        store: &mut S,
+        upto: Seq,
+        certificate: Option<&BlockCertificate>,
+    ) -> Result<bool, S::Error> {
         let Some((header_hash, changes)) = self.changes_since_commit(upto) else { return Ok(false) };
-        store.commit(upto, header_hash, &changes)?;
+        store.commit(Checkpointed { height: upto, header_hash, certificate }, &changes)?;
         self.committed(upto);
         Ok(true)
     }

@@ -18,6 +18,16 @@ pub struct StoredState {
     pub leaves: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// The block after which a state is made durable.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpointed<'a> {
+    pub height: Seq,
+    /// The hash of its header.
+    pub header_hash: Digest,
+    /// What proves it, so that the state proves itself wherever it is copied to.
+    pub certificate: Option<&'a BlockCertificate>,
+}
+
 /// The header of the block after which a state is the state, and its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateProof {
@@ -54,13 +64,18 @@ pub trait StateStore {
     /// If the store cannot be read or is damaged.
     fn proof(&self) -> Result<Option<StateProof>, Self::Error>;
 
-    /// Makes the state after block `height` durable: the last one with these changes. All of it or nothing, even if the
+    /// Makes the state after this block durable: the last one with these changes. All of it or nothing, even if the
     /// machine stops in the midst of it; durable when it returns.
     ///
     /// # Errors
     /// If the store cannot be written. Either state may then be durable, and the process must stop (D3).
-    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &StateChanges)
-    -> Result<(), Self::Error>;
+    fn commit(&mut self, after: Checkpointed<'_>, changes: &StateChanges) -> Result<(), Self::Error>;
+
+    /// The certificate of the block after which the durable state is the state, if it came with it.
+    ///
+    /// # Errors
+    /// If the store cannot be read or is damaged.
+    fn certificate(&self) -> Result<Option<BlockCertificate>, Self::Error>;
 }
 
 /// A durable state in memory, for tests and simulations. A clone is an image of the disk.
@@ -68,6 +83,7 @@ pub trait StateStore {
 pub struct MemoryStateStore {
     meta: Option<(Seq, Digest)>,
     proof: Option<StateProof>,
+    certificate: Option<BlockCertificate>,
     leaves: BTreeMap<Vec<u8>, Vec<u8>>,
     interruption: Option<Interruption>,
 }
@@ -134,17 +150,17 @@ impl StateStore for MemoryStateStore {
     fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), Interrupted> {
         self.interrupted(|store| {
             store.proof = Some(proof.clone());
+            store.certificate = Some(proof.certificate.clone());
             store.meta = Some((state.height, state.header_hash));
             store.leaves = state.leaves.into_iter().collect();
         })
     }
 
-    fn commit(
-        &mut self,
-        height: Seq,
-        header_hash: Digest,
-        changes: &StateChanges,
-    ) -> Result<(), Interrupted> {
+    fn certificate(&self) -> Result<Option<BlockCertificate>, Interrupted> {
+        Ok(self.certificate.clone())
+    }
+
+    fn commit(&mut self, after: Checkpointed<'_>, changes: &StateChanges) -> Result<(), Interrupted> {
         self.interrupted(|store| {
             for (key, value) in changes {
                 match value {
@@ -152,7 +168,8 @@ impl StateStore for MemoryStateStore {
                     None => store.leaves.remove(key),
                 };
             }
-            store.meta = Some((height, header_hash));
+            store.meta = Some((after.height, after.header_hash));
+            store.certificate = after.certificate.cloned();
         })
     }
 }

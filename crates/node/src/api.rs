@@ -5,6 +5,7 @@ use crate::explain::describe;
 use crate::membership::Readiness;
 use crate::metrics::process_usage;
 use crate::shared::{Closable, Published, Shared, post, wall_millis};
+use crate::supply::SupplyInput;
 use crate::verify::{Unverified, VerifyQueue};
 use crossbeam_channel::Sender;
 use futures_util::StreamExt;
@@ -40,6 +41,7 @@ pub(crate) struct Service {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verify: VerifyQueue,
     pub(crate) core: Sender<CoreInput>,
+    pub(crate) supply: Sender<SupplyInput>,
     /// What it says READY with (G3).
     pub(crate) readiness: Arc<Readiness>,
 }
@@ -357,6 +359,7 @@ impl Ledger for Service {
             shared: self.shared.clone(),
             verify: self.verify.clone(),
             core: self.core.clone(),
+            supply: self.supply.clone(),
             readiness: self.readiness.clone(),
         };
         service.shared.metrics.stream_opened();
@@ -563,6 +566,13 @@ impl Ledger for Service {
 
     async fn get_ready(&self, _request: Request<v1::GetReadyRequest>) -> Result<Response<v1::Ready>, Status> {
         Ok(Response::new(self.ready()))
+    }
+
+    async fn get_state(
+        &self,
+        request: Request<v1::GetStateRequest>,
+    ) -> Result<Response<v1::StateMessage>, Status> {
+        self.state_message(request.into_inner()).await.map(Response::new)
     }
 
     async fn get_genesis(

@@ -6,9 +6,9 @@ use crate::shared::{Shared, lock, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
 use quorate_engine::Event;
-use quorate_ledger::{Machine, StateChanges, StateProof, StateStore, StoredState};
+use quorate_ledger::{Checkpointed, Machine, StateChanges, StateProof, StateStore, StoredState};
 use quorate_storage::BlockStore;
-use quorate_types::{Digest, Seq};
+use quorate_types::{BlockCertificate, Digest, Seq};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -16,8 +16,8 @@ use std::time::Instant;
 enum Work {
     /// Make blocks durable, and tell the core.
     Sync { seq: Seq },
-    /// Store the state after a block: the hash of its header and what changed since the stored one.
-    Store { seq: Seq, header_hash: Digest, changes: StateChanges },
+    /// Store the state after a block: the hash of its header, its certificate, and what changed since the stored one.
+    Store { seq: Seq, header_hash: Digest, certificate: Option<BlockCertificate>, changes: StateChanges },
     /// Put a fetched state in place of the stored one, and say when that is durable.
     Replace(Box<(StoredState, StateProof)>, Sender<()>),
 }
@@ -51,9 +51,9 @@ impl Checkpoints {
     }
 
     /// Stores the state after block `seq` some time later, unless it is stored already.
-    pub(crate) fn store_state(&self, machine: &Machine, seq: Seq) {
+    pub(crate) fn store_state(&self, machine: &Machine, seq: Seq, certificate: Option<BlockCertificate>) {
         if let Some((header_hash, changes)) = machine.changes_since_commit(seq) {
-            self.give(Work::Store { seq, header_hash, changes });
+            self.give(Work::Store { seq, header_hash, certificate, changes });
         }
     }
 
@@ -119,8 +119,9 @@ fn run(
                 post(core, CoreInput::Event(Event::CheckpointDurable { seq }));
             }
             // Never back to an older state, whatever is asked for.
-            Work::Store { seq, header_hash, changes } if Some(seq) > last => {
-                if let Err(error) = store.commit(seq, header_hash, &changes) {
+            Work::Store { seq, header_hash, certificate, changes } if Some(seq) > last => {
+                let after = Checkpointed { height: seq, header_hash, certificate: certificate.as_ref() };
+                if let Err(error) = store.commit(after, &changes) {
                     disk_failed("state", &error);
                 }
                 shared.metrics.synced("state", start.elapsed());

@@ -10,12 +10,9 @@ use quorate_crypto::HashedBatch;
 use quorate_engine::{Event, Fetched};
 use quorate_ledger::{ExecutedBlock, Machine, StateProof};
 use quorate_pbft::Installed;
-use quorate_storage::index::{IndexEntry, number_key};
+use quorate_storage::index::index_entries;
 use quorate_storage::{BlockStore, StoredBlock};
-use quorate_types::{
-    BlockCertificate, Operation, OperationOutput, Operations, ReplicaId, Seq, SignedTransaction,
-    TransactionId, TransactionResult, limits,
-};
+use quorate_types::{BlockCertificate, ReplicaId, Seq, TransactionResult, limits};
 use std::sync::Arc;
 
 pub(crate) enum ExecutionInput {
@@ -28,6 +25,7 @@ pub(crate) enum ExecutionInput {
     },
     StoreState {
         seq: Seq,
+        certificate: Option<BlockCertificate>,
     },
     Certificate(BlockCertificate),
     ReadBlocks {
@@ -60,7 +58,9 @@ pub(crate) fn run(
                 post(core, CoreInput::Event(Event::Executed(block)));
             }
             ExecutionInput::MakeDurable { seq } => checkpoints.make_blocks_durable(seq),
-            ExecutionInput::StoreState { seq } => checkpoints.store_state(&machine, seq),
+            ExecutionInput::StoreState { seq, certificate } => {
+                checkpoints.store_state(&machine, seq, certificate);
+            }
             ExecutionInput::Certificate(certificate) => {
                 if let Ok(Err(error)) = shared.blocks.with(|blocks| blocks.append_certificate(certificate)) {
                     disk_failed("blocks", &error);
@@ -138,42 +138,4 @@ fn keep(shared: &Shared, block: &ExecutedBlock) {
     let height = block.header.height;
     let entries = index_entries(height, block.transactions());
     let _ = shared.store.with(|store| store.index_block(height, entries));
-}
-
-/// What a block adds to the indexes: its outcomes, not its void inclusions.
-pub(crate) fn index_entries<'a>(
-    height: Seq,
-    transactions: impl Iterator<Item = (TransactionId, &'a SignedTransaction, &'a TransactionResult)>,
-) -> Vec<IndexEntry> {
-    (0u32..)
-        .zip(transactions)
-        .filter(|(_, (_, _, result))| result.is_outcome())
-        .map(|(index, (id, signed, result))| {
-            let transaction = &signed.transaction;
-            IndexEntry {
-                height,
-                index,
-                id,
-                number: number_key(&transaction.sender, transaction.session, transaction.number),
-                appended: appended(signed, result),
-            }
-        })
-        .collect()
-}
-
-/// The topic entries that a committed transaction appended: topic, entry, operation.
-fn appended(signed: &SignedTransaction, result: &TransactionResult) -> Vec<(Vec<u8>, u64, u32)> {
-    let TransactionResult::Committed { output } = result else { return Vec::new() };
-    let operations = Operations::from_payload(&signed.transaction.payload);
-    let outputs = OperationOutput::list_from_bytes(output);
-    let (Ok(operations), Ok(outputs)) = (operations, outputs) else { return Vec::new() };
-    (0u32..)
-        .zip(operations.0.into_iter().zip(outputs))
-        .filter_map(|(number, pair)| match pair {
-            (Operation::Append { topic, .. }, OperationOutput::Appended { index }) => {
-                Some((topic, index, number))
-            }
-            _ => None,
-        })
-        .collect()
 }

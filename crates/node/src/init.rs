@@ -4,7 +4,7 @@ use crate::config::FileConfig;
 use crate::member::{Keys, load_member};
 use crate::start::NodeError;
 use quorate_storage::DataDirectory;
-use quorate_types::StoreId;
+use quorate_types::{Seq, StoreId};
 use std::path::Path;
 
 /// Makes the data directory of a new member. `run` never does.
@@ -26,6 +26,20 @@ pub fn init_recovered(config: &FileConfig) -> Result<StoreId, NodeError> {
     let keys = Keys::load(config)?;
     let name = keys.seat(keys.trust().clone()).map_or_else(|_| keys.directory_name(), |member| member.name());
     Ok(DataDirectory::recover(&config.node.dir, &name, &keys.identities()[0])?)
+}
+
+/// Makes a data directory from a backup that was verified: all of it, or nothing that a node would start from. The node follows from there,
+/// and votes once the members' agreement names this store (L2). The store, and the checkpoint up to which it has the ledger.
+///
+/// # Errors
+/// If there is a data directory already, the backup has no state with a proof, or the disk fails.
+pub fn init_from_backup(config: &FileConfig, backup: &Path) -> Result<(StoreId, Seq), NodeError> {
+    let keys = Keys::load(config)?;
+    let name = keys.seat(keys.trust().clone()).map_or_else(|_| keys.directory_name(), |member| member.name());
+    let (target, identity) = (&config.node.dir, &keys.identities()[0]);
+    DataDirectory::recover_with(target, &name, identity, |draft| {
+        Ok(quorate_storage::backup::restore(backup, draft, identity.ledger)?)
+    })
 }
 
 /// Whether a path holds a data directory.

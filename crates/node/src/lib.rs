@@ -30,7 +30,7 @@ mod supply;
 mod verify;
 
 pub use config::FileConfig;
-pub use init::{init, init_recovered, is_initialised};
+pub use init::{init, init_from_backup, init_recovered, is_initialised};
 pub use member::{Keys, Member, load_member, make_next_keys};
 pub use outward::Outgoing;
 pub use quorate_storage::directory::{StoreAt, store_at};

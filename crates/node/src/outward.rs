@@ -63,7 +63,9 @@ impl Outward {
                 post(&self.execution, ExecutionInput::Execute { seq, batch });
             }
             Action::MakeDurable { seq } => post(&self.execution, ExecutionInput::MakeDurable { seq }),
-            Action::StoreState { seq } => post(&self.execution, ExecutionInput::StoreState { seq }),
+            Action::StoreState { seq, certificate } => {
+                post(&self.execution, ExecutionInput::StoreState { seq, certificate });
+            }
             Action::StoreCertificate(certificate) => {
                 post(&self.execution, ExecutionInput::Certificate(certificate.clone()));
                 post(&self.core, CoreInput::Event(Event::Certified(certificate)));

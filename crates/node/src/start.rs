@@ -3,7 +3,7 @@
 use crate::api::Service;
 use crate::config::{ConfigError, FileConfig, LogFormat};
 use crate::core_thread::{Clocks, CoreInput, CoreThread};
-use crate::execution::{ExecutionInput, index_entries};
+use crate::execution::ExecutionInput;
 use crate::faults::LogDisk;
 use crate::member::{Keys, Member};
 use crate::membership::Readiness;
@@ -22,6 +22,8 @@ use quorate_ledger::Machine;
 use quorate_network::{Network, NetworkError};
 use quorate_pbft::{Config, Recovered, Tuning};
 use quorate_proof::genesis_file::GenesisFileError;
+use quorate_storage::backup::BackupError;
+use quorate_storage::index::index_entries;
 use quorate_storage::recovery::{Found, RecoveryError, finish_install, open_epoch, recover, replay};
 use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Handovers, LogError, RealDisk, RedbStateStore, SegmentedLog,
@@ -72,6 +74,8 @@ pub enum NodeError {
     #[error("{0}")]
     Recovery(#[from] RecoveryError),
     #[error("{0}")]
+    Backup(#[from] BackupError),
+    #[error("{0}")]
     Network(#[from] NetworkError),
     #[error("cannot listen on TCP {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -93,7 +97,8 @@ impl NodeError {
             Self::Log(LogError::Disk(_) | LogError::Poisoned)
             | Self::Disk(_)
             | Self::Recovery(RecoveryError::Disk(_)) => ErrorCode::DiskFailed,
-            Self::Log(_) | Self::State(_) | Self::Recovery(_) => ErrorCode::StoreCorrupt,
+            Self::Backup(BackupError::Io(..)) => ErrorCode::Io,
+            Self::Log(_) | Self::State(_) | Self::Recovery(_) | Self::Backup(_) => ErrorCode::StoreCorrupt,
             Self::Network(NetworkError::Bind(..)) | Self::Listen(..) => ErrorCode::PortInUse,
             Self::Network(NetworkError::Identity(_)) => ErrorCode::BadKey,
         }
@@ -517,7 +522,7 @@ fn spawn_threads(
         network: network.clone(),
         execution: execution.clone(),
         core: core.clone(),
-        supply,
+        supply: supply.clone(),
         outgoing,
     };
     let to_core = core.clone();
@@ -538,7 +543,7 @@ fn spawn_threads(
     let (inbound_shared, inbound_verify, to_core) = (shared.clone(), verify.clone(), core.clone());
     named("inbound", move || inbound::run(events, &inbound_shared, caps, &inbound_verify, &to_core));
     let readiness = Arc::new(Readiness::new(directory.store_id(), vote_keys, config.clone()));
-    let service = Service { shared, verify, core, readiness };
+    let service = Service { shared, verify, core, supply, readiness };
     Ok((Threads { ordered: threads, execution: (execution, execution_thread), directory }, service))
 }
 

@@ -194,11 +194,15 @@ impl<S: Signer> Replica<S> {
             hit("a checkpoint on the way of a transfer is stable");
         }
         // How the epoch before ended is known to each member: of that the log tells by its anchor.
-        if let BaseProof::Checkpoint(certificate) = &proof {
-            out.record(Record::Stable(certificate.clone()));
-            self.keep_certificate(certificate.clone(), out);
-        }
-        out.push(Effect::StoreState { seq });
+        let certificate = match &proof {
+            BaseProof::Checkpoint(certificate) => {
+                out.record(Record::Stable(certificate.clone()));
+                self.keep_certificate(certificate.clone(), out);
+                Some(certificate)
+            }
+            BaseProof::Genesis | BaseProof::Opening(_) => self.config.members.closing(),
+        };
+        out.push(Effect::StoreState { seq, certificate: certificate.cloned() });
         self.attestations.prove_by_links(seq);
         self.stable = proof;
         out.report(Report::CheckpointStable { seq });

@@ -48,6 +48,8 @@ pub enum Effect {
     /// state without a certificate could be given to nobody (T1). Nothing waits for it: a restart executes the blocks since again.
     StoreState {
         seq: Seq,
+        /// That of the block, if it is known.
+        certificate: Option<BlockCertificate>,
     },
     /// q members attested a block (M8): store its certificate, answer who waits.
     Certified(BlockCertificate),

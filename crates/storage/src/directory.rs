@@ -134,6 +134,36 @@ impl DataDirectory {
         Self::make(path, node, identity, true)
     }
 
+    /// [`DataDirectory::recover`] of a directory that `fill` has put something into: all of it, or none.
+    ///
+    /// # Errors
+    /// As [`DataDirectory::init`], or what `fill` fails with.
+    pub fn recover_with<T, E: From<DirectoryError>>(
+        path: &Path,
+        node: &str,
+        identity: &Identity,
+        fill: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<(StoreId, T), E> {
+        let io = |error| DirectoryError::Io(path.to_owned(), error);
+        let taken = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        if taken {
+            return Err(DirectoryError::AlreadyInitialised(path.to_owned()).into());
+        }
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(".restoring");
+        let draft = PathBuf::from(draft);
+        if draft.exists() {
+            // What an attempt left that did not end.
+            std::fs::remove_dir_all(&draft).map_err(io)?;
+        }
+        let store = Self::make(&draft, node, identity, true)?;
+        let filled = fill(&draft)?;
+        std::fs::rename(&draft, path).map_err(io)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
+        Ok((store, filled))
+    }
+
     fn make(
         path: &Path,
         node: &str,

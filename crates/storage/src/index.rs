@@ -1,6 +1,9 @@
 //! Indexes of what blocks hold: kept in memory until the next checkpoint makes them durable.
 
-use quorate_types::{Number, PublicKey, Seq, SessionId, TransactionId};
+use quorate_types::{
+    Number, Operation, OperationOutput, Operations, PublicKey, Seq, SessionId, SignedTransaction,
+    TransactionId, TransactionResult,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +22,44 @@ pub struct IndexEntry {
 /// The key of (sender, session, number).
 pub fn number_key(sender: &PublicKey, session: SessionId, number: Number) -> Vec<u8> {
     [&sender.0[..], &session.get().to_be_bytes(), &number.get().to_be_bytes()].concat()
+}
+
+/// What a block adds to the indexes: its outcomes, not its void inclusions.
+pub fn index_entries<'a>(
+    height: Seq,
+    transactions: impl Iterator<Item = (TransactionId, &'a SignedTransaction, &'a TransactionResult)>,
+) -> Vec<IndexEntry> {
+    (0u32..)
+        .zip(transactions)
+        .filter(|(_, (_, _, result))| result.is_outcome())
+        .map(|(index, (id, signed, result))| {
+            let transaction = &signed.transaction;
+            IndexEntry {
+                height,
+                index,
+                id,
+                number: number_key(&transaction.sender, transaction.session, transaction.number),
+                appended: appended(signed, result),
+            }
+        })
+        .collect()
+}
+
+/// The topic entries that a committed transaction appended: topic, entry, operation.
+fn appended(signed: &SignedTransaction, result: &TransactionResult) -> Vec<(Vec<u8>, u64, u32)> {
+    let TransactionResult::Committed { output } = result else { return Vec::new() };
+    let operations = Operations::from_payload(&signed.transaction.payload);
+    let outputs = OperationOutput::list_from_bytes(output);
+    let (Ok(operations), Ok(outputs)) = (operations, outputs) else { return Vec::new() };
+    (0u32..)
+        .zip(operations.0.into_iter().zip(outputs))
+        .filter_map(|(number, pair)| match pair {
+            (Operation::Append { topic, .. }, OperationOutput::Appended { index }) => {
+                Some((topic, index, number))
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// Entries of blocks above the last commit.

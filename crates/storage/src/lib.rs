@@ -3,6 +3,7 @@
 //! Only the log is synced on the critical path; everything else is written behind, synced once per checkpoint, and
 //! rebuilt from the log and the blocks after a crash (D1).
 
+pub mod backup;
 pub mod blocks;
 pub mod directory;
 pub mod disk;

@@ -2,9 +2,12 @@
 
 use crate::index::{Index, IndexEntry};
 use quorate_ledger::StateChanges as Changes;
-use quorate_ledger::{StateProof, StateStore, StoredState};
+use quorate_ledger::{Checkpointed, StateProof, StateStore, StoredState};
 use quorate_types::{BlockCertificate, Digest, Header, Seq, TransactionId};
-use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -112,6 +115,43 @@ impl RedbStateStore {
         let found = read.open_table(ENTRIES)?.get((topic, entry))?.map(|place| place.value());
         Ok(found.map(|(height, index, operation)| (Seq::new(height), index, operation)))
     }
+
+    /// Makes the index entries durable that were noted so far, beside whatever state is stored.
+    ///
+    /// # Errors
+    /// If the disk fails; the process must then stop (D3).
+    pub fn commit_index(&mut self) -> Result<(), StateError> {
+        let write = self.database.begin_write()?;
+        self.write_index(&write, Seq::MAX)?;
+        write.commit()?;
+        self.index().forget(Seq::MAX);
+        Ok(())
+    }
+
+    /// Writes the entries of the blocks up to this one.
+    fn write_index(&self, write: &WriteTransaction, height: Seq) -> Result<(), StateError> {
+        let mut transactions = write.open_table(TRANSACTIONS)?;
+        let mut numbers = write.open_table(NUMBERS)?;
+        let mut entries = write.open_table(ENTRIES)?;
+        // In the order of the keys: a page that several of them go to is copied once.
+        let blocks = self.index().up_to(height);
+        let mut indexed: Vec<&IndexEntry> = blocks.iter().flat_map(|entries| entries.iter()).collect();
+        indexed.sort_unstable_by_key(|entry| entry.id);
+        for entry in &indexed {
+            transactions.insert(&entry.id.0[..], (entry.height.get(), entry.index))?;
+        }
+        indexed.sort_unstable_by(|one, other| one.number.cmp(&other.number));
+        for entry in &indexed {
+            numbers.insert(&entry.number[..], (entry.height.get(), entry.index))?;
+        }
+        for entry in &indexed {
+            for (topic, number, operation) in &entry.appended {
+                let place = (entry.height.get(), entry.index, *operation);
+                entries.insert((&topic[..], *number), place)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn stored_state(database: &impl ReadableDatabase) -> Result<Option<StoredState>, StateError> {
@@ -130,12 +170,20 @@ fn stored_state(database: &impl ReadableDatabase) -> Result<Option<StoredState>,
     Ok(Some(StoredState { height, header_hash, leaves }))
 }
 
+/// The certificate of the block after which the stored state is the state, if it is known.
+fn stored_certificate(database: &impl ReadableDatabase) -> Result<Option<BlockCertificate>, StateError> {
+    let read = database.begin_read()?;
+    let bytes = read.open_table(META)?.get("certificate")?;
+    Ok(bytes.and_then(|bytes| quorate_codec::decode(bytes.value()).ok()))
+}
+
 /// What a state file holds, as somebody sees it who must not change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateFile {
     /// There is none, or nothing was ever committed to it.
     Empty,
-    State(StoredState),
+    /// With the certificate of its block, if that came with it.
+    State(StoredState, Option<BlockCertificate>),
     /// A running node has it open.
     InUse,
     /// It was not closed: the node mends it when it starts.
@@ -156,7 +204,8 @@ pub fn read_state_file(path: &Path) -> Result<StateFile, StateError> {
         Err(DatabaseError::RepairAborted) => return Ok(StateFile::NotClosed),
         Err(error) => return Err(error.into()),
     };
-    Ok(stored_state(&database)?.map_or(StateFile::Empty, StateFile::State))
+    let certificate = stored_certificate(&database)?;
+    Ok(stored_state(&database)?.map_or(StateFile::Empty, |state| StateFile::State(state, certificate)))
 }
 
 impl StateStore for RedbStateStore {
@@ -190,16 +239,22 @@ impl StateStore for RedbStateStore {
                 leaves.insert(&key[..], &value[..])?;
             }
             let position = [&state.height.get().to_be_bytes()[..], &state.header_hash.0].concat();
-            let proof = quorate_codec::encode(&(proof.header.clone(), proof.certificate.clone()));
+            let encoded = quorate_codec::encode(&(proof.header.clone(), proof.certificate.clone()));
             let mut meta = write.open_table(META)?;
             meta.insert("position", &position[..])?;
-            meta.insert("proof", &proof[..])?;
+            meta.insert("proof", &encoded[..])?;
+            meta.insert("certificate", &quorate_codec::encode(&proof.certificate)[..])?;
         }
         write.commit()?;
         Ok(())
     }
 
-    fn commit(&mut self, height: Seq, header_hash: Digest, changes: &Changes) -> Result<(), StateError> {
+    fn certificate(&self) -> Result<Option<BlockCertificate>, StateError> {
+        stored_certificate(&*self.database)
+    }
+
+    fn commit(&mut self, after: Checkpointed<'_>, changes: &Changes) -> Result<(), StateError> {
+        let Checkpointed { height, header_hash, certificate } = after;
         let write = self.database.begin_write()?;
         {
             let mut leaves = write.open_table(LEAVES)?;
@@ -210,28 +265,16 @@ impl StateStore for RedbStateStore {
                 };
             }
             let position = [&height.get().to_be_bytes()[..], &header_hash.0].concat();
-            write.open_table(META)?.insert("position", &position[..])?;
-            let mut transactions = write.open_table(TRANSACTIONS)?;
-            let mut numbers = write.open_table(NUMBERS)?;
-            let mut entries = write.open_table(ENTRIES)?;
-            // In the order of the keys: a page that several of them go to is copied once.
-            let blocks = self.index().up_to(height);
-            let mut indexed: Vec<&IndexEntry> = blocks.iter().flat_map(|entries| entries.iter()).collect();
-            indexed.sort_unstable_by_key(|entry| entry.id);
-            for entry in &indexed {
-                transactions.insert(&entry.id.0[..], (entry.height.get(), entry.index))?;
-            }
-            indexed.sort_unstable_by(|one, other| one.number.cmp(&other.number));
-            for entry in &indexed {
-                numbers.insert(&entry.number[..], (entry.height.get(), entry.index))?;
-            }
-            for entry in &indexed {
-                for (topic, number, operation) in &entry.appended {
-                    let place = (entry.height.get(), entry.index, *operation);
-                    entries.insert((&topic[..], *number), place)?;
+            let mut meta = write.open_table(META)?;
+            meta.insert("position", &position[..])?;
+            match certificate {
+                Some(certificate) => {
+                    meta.insert("certificate", &quorate_codec::encode(certificate)[..])?;
                 }
+                None => drop(meta.remove("certificate")?),
             }
         }
+        self.write_index(&write, height)?;
         write.commit()?;
         self.index().forget(height);
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::blocks::BlockStore;
 use crate::disk::Disk;
+use quorate_crypto::header_hash;
 use quorate_ledger::{PartedState, StateStore};
 use quorate_types::{BlockCertificate, Fetch, Header, Message, Seq, StateLeaves, StateParts};
 use std::collections::VecDeque;
@@ -71,9 +72,12 @@ impl StateSupply {
     fn load<D: Disk, S: StateStore>(&mut self, blocks: &BlockStore<D>, store: &S) -> Result<(), SupplyError> {
         let newest = self.kept.back().map(|kept| kept.state.height());
         let Some(height) = position(store)?.filter(|height| newest < Some(*height)) else { return Ok(()) };
-        let (Some(header), Some(certificate)) = (blocks.header(height)?, blocks.certificate(height)?) else {
-            return Ok(());
-        };
+        let Some(header) = blocks.header(height)? else { return Ok(()) };
+        // That of the checkpoint proves more than one of the block: q members have the state.
+        let known = store.certificate().map_err(|error| SupplyError::State(error.to_string()))?;
+        let known = known.filter(|known| (known.height, known.header) == (height, header_hash(&header)));
+        let certificate = known.map_or_else(|| blocks.certificate(height), |known| Ok(Some(known)))?;
+        let Some(certificate) = certificate else { return Ok(()) };
         let stored = store.load().map_err(|error| SupplyError::State(error.to_string()))?;
         // It may have been made durable meanwhile that there is a later one.
         let Some(stored) = stored.filter(|stored| stored.height == height) else { return Ok(()) };

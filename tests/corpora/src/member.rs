@@ -11,9 +11,9 @@ use quorate_storage::{
     BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock, TransferFile, transfer,
 };
 use quorate_types::{
-    Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number, Operation,
-    Operations, Parameters, Record, RegistryMode, ReplicaId, Reservation, Seq, SessionId, SignedTransaction,
-    Transaction, Wall, limits,
+    BlockCertificate, Genesis, GenesisMember, LedgerTime, Members, Message, Monotonic, NamedKey, Now, Number,
+    Operation, Operations, Parameters, Record, RegistryMode, ReplicaId, Reservation, Seq, SessionId,
+    SignedTransaction, Transaction, Wall, limits,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -114,7 +114,7 @@ impl Disks {
 pub(crate) enum Work {
     Execute { seq: Seq, batch: Option<Arc<HashedBatch>> },
     MakeDurable { seq: Seq },
-    StoreState { seq: Seq },
+    StoreState { seq: Seq, certificate: Option<BlockCertificate> },
 }
 
 /// A running process.
@@ -235,7 +235,9 @@ impl Member {
             Action::Broadcast { message, .. } => self.sent.push_back((None, message)),
             Action::Execute { seq, batch } => self.work.push_back(Work::Execute { seq, batch }),
             Action::MakeDurable { seq } => self.work.push_back(Work::MakeDurable { seq }),
-            Action::StoreState { seq } => self.work.push_back(Work::StoreState { seq }),
+            Action::StoreState { seq, certificate } => {
+                self.work.push_back(Work::StoreState { seq, certificate });
+            }
             Action::KeepTransfer(record) => {
                 let kept = match record {
                     TransferRecord::Begin(messages) => self.transfer.begin(&messages),
@@ -292,8 +294,10 @@ impl Member {
                 self.blocks.sync().expect("the disk works");
                 self.event(Event::CheckpointDurable { seq });
             }
-            Some(Work::StoreState { seq }) => {
-                self.machine.commit_to(&mut self.disks.state, seq).expect("the disk works");
+            Some(Work::StoreState { seq, certificate }) => {
+                self.machine
+                    .commit_to(&mut self.disks.state, seq, certificate.as_ref())
+                    .expect("the disk works");
             }
             None => {}
         }

@@ -1,5 +1,6 @@
 //! The commands, one file for each noun.
 
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod block;
 pub(crate) mod debug;

@@ -39,16 +39,27 @@ pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
     let place = Place::find(path)?;
     let trust = place.follow(context.trust()?)?;
     let started = Instant::now();
-    let state = place.state()?;
-    let progress = Progress::bytes(context.output, place.bytes());
-    let base = place.base(&trust)?;
-    let mut verification = Verification::new(&trust, &place, base, &state, command.replay)?;
-    let read = verification.read(&place, workers(command.jobs), &progress);
-    progress.finish();
-    let tail = read.map_err(|wrong| wrong.failure(&place, &verification.chain))?;
-    verification.check_state(&state).map_err(|wrong| wrong.failure(&place, &verification.chain))?;
+    let (verification, state, tail) = audit(context, &trust, &place, (command.replay, command.jobs))?;
     verification.print(context, &state, tail, started.elapsed());
     Ok(())
+}
+
+/// Checks all that is in a place, in so many threads; executes every block again if asked to.
+pub(super) fn audit<'t>(
+    context: &Context,
+    trust: &'t TrustRoot,
+    place: &Place,
+    (replay, jobs): (bool, Option<u8>),
+) -> Outcome<(Verification<'t>, StateFile, Tail)> {
+    let state = place.state()?;
+    let progress = Progress::bytes(context.output, place.bytes());
+    let base = place.base(trust)?;
+    let mut verification = Verification::new(trust, place, base, &state, replay)?;
+    let read = verification.read(place, workers(jobs), &progress);
+    progress.finish();
+    let tail = read.map_err(|wrong| wrong.failure(place, &verification.chain))?;
+    verification.check_state(&state).map_err(|wrong| wrong.failure(place, &verification.chain))?;
+    Ok((verification, state, tail))
 }
 
 /// Threads that check blocks, if no number was asked for: all cores.
@@ -58,16 +69,16 @@ fn workers(asked: Option<u8>) -> usize {
 }
 
 /// Where the files are.
-struct Place {
-    named: PathBuf,
-    blocks: PathBuf,
-    state: PathBuf,
+pub(super) struct Place {
+    pub(super) named: PathBuf,
+    pub(super) blocks: PathBuf,
+    pub(super) state: PathBuf,
     handovers: PathBuf,
 }
 
 impl Place {
     /// A node's directory, its data directory, or one that holds block files alone.
-    fn find(path: &Path) -> Outcome<Self> {
+    pub(super) fn find(path: &Path) -> Outcome<Self> {
         for data in [path.join("data"), path.to_owned()] {
             if data.join("blocks").is_dir() {
                 let (blocks, state) = (data.join("blocks"), data.join("state.redb"));
@@ -89,7 +100,7 @@ impl Place {
     }
 
     /// What is trusted, with the members of later epochs: from the genesis on each set is named by the one before.
-    fn follow(&self, mut trust: TrustRoot) -> Outcome<TrustRoot> {
+    pub(super) fn follow(&self, mut trust: TrustRoot) -> Outcome<TrustRoot> {
         let Ok(disk) = RealDisk::open(&self.handovers) else { return Ok(trust) };
         let handovers = Handovers::new(disk, trust.ledger());
         loop {
@@ -106,7 +117,7 @@ impl Place {
     }
 
     /// Of all block files together.
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         let files = std::fs::read_dir(&self.blocks).into_iter().flatten();
         files.filter_map(|file| file.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
@@ -117,7 +128,7 @@ impl Place {
         read_base(&disk, trust.ledger()).map_err(|error| Failure::io(&self.blocks, &error))
     }
 
-    fn state(&self) -> Outcome<StateFile> {
+    pub(super) fn state(&self) -> Outcome<StateFile> {
         read_state_file(&self.state).map_err(|error| {
             Failure::new(ErrorCode::LedgerInvalid)
                 .what(format!("{} cannot be read", self.state.display()))
@@ -180,7 +191,7 @@ fn check(trust: &TrustRoot, entries: &[Numbered<Entry>]) -> Vec<Result<Checked, 
     entries.iter().map(of).collect()
 }
 
-struct Verification<'t> {
+pub(super) struct Verification<'t> {
     trust: &'t TrustRoot,
     chain: Chain,
     /// Executes every block again, if that was asked for.
@@ -221,7 +232,7 @@ impl<'t> Verification<'t> {
         let machine = || Machine::genesis(trust.genesis(), built_in_applications());
         let machine = replay.then(machine).transpose().map_err(unusable)?;
         let state_height = match state {
-            StateFile::State(state) => Some(state.height),
+            StateFile::State(state, _) => Some(state.height),
             _ => None,
         };
         let start = base.map_or(genesis, |base| base.header);
@@ -282,7 +293,7 @@ impl<'t> Verification<'t> {
 
     /// The stored state is that after the block that it names.
     fn check_state(&self, state: &StateFile) -> Result<(), Wrong> {
-        let StateFile::State(state) = state else { return Ok(()) };
+        let StateFile::State(state, _) = state else { return Ok(()) };
         let height = self.chain.height();
         let wrong = |why| Err(Wrong::Beside(height, why));
         let Some(header) = &self.state_header else {
@@ -400,7 +411,7 @@ impl<'t> Verification<'t> {
 
 fn state_text(state: &StateFile) -> String {
     match state {
-        StateFile::State(state) => format!("that after block {}", state.height),
+        StateFile::State(state, _) => format!("that after block {}", state.height),
         StateFile::Empty => "none is stored".to_owned(),
         StateFile::InUse => "a running node has the file open".to_owned(),
         StateFile::NotClosed => "the file was not closed; the node mends it when it starts".to_owned(),

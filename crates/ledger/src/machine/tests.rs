@@ -206,10 +206,14 @@ fn k1_a_commit_holds_the_state_of_exactly_its_height_while_later_blocks_execute(
     let batches = history(&ledger, 20);
     let hashes = play(&mut ledger.machine, &batches);
     let mut store = MemoryStateStore::new();
-    assert_eq!(ledger.machine.commit_to(&mut store, Seq::new(21)), Ok(false), "not executed yet");
+    assert_eq!(ledger.machine.commit_to(&mut store, Seq::new(21), None), Ok(false), "not executed yet");
     for height in [8, 16] {
-        assert_eq!(ledger.machine.commit_to(&mut store, Seq::new(height)), Ok(true));
-        assert_eq!(ledger.machine.commit_to(&mut store, Seq::new(height)), Ok(false), "already durable");
+        assert_eq!(ledger.machine.commit_to(&mut store, Seq::new(height), None), Ok(true));
+        assert_eq!(
+            ledger.machine.commit_to(&mut store, Seq::new(height), None),
+            Ok(false),
+            "already durable"
+        );
         let mut fresh = Ledger::new();
         play(&mut fresh.machine, &batches[..usize::try_from(height).unwrap()]);
         let stored = store.load().unwrap().unwrap();
@@ -229,12 +233,12 @@ fn a_restored_machine_goes_on_as_the_original() {
     let mut store = MemoryStateStore::new();
     play(&mut ledger.machine, &batches[..10]);
     let header = ledger.machine.execute(Seq::new(11), batches[10].clone()).header.clone();
-    ledger.machine.commit_to(&mut store, Seq::new(11)).unwrap();
+    ledger.machine.commit_to(&mut store, Seq::new(11), None).unwrap();
     let stored = store.load().unwrap().unwrap();
     let apps = built_in_applications;
     let mut restored = Machine::restore(&ledger.genesis, apps(), stored, &header).unwrap();
     assert_eq!(play(&mut restored, &batches), play(&mut ledger.machine, &batches));
-    assert!(restored.commit_to(&mut store, Seq::new(20)).unwrap());
+    assert!(restored.commit_to(&mut store, Seq::new(20), None).unwrap());
     let rebuilt = Tree::from_leaves(store.load().unwrap().unwrap().leaves);
     assert_eq!(rebuilt.root(), ledger.machine.state().root());
 }
@@ -247,7 +251,7 @@ fn t3_a_machine_goes_on_from_a_state_that_it_did_not_execute() {
     let mut store = MemoryStateStore::new();
     play(&mut ledger.machine, &batches[..10]);
     let header = ledger.machine.execute(Seq::new(11), batches[10].clone()).header.clone();
-    ledger.machine.commit_to(&mut store, Seq::new(11)).unwrap();
+    ledger.machine.commit_to(&mut store, Seq::new(11), None).unwrap();
     let stored = store.load().unwrap().unwrap();
     let mut behind = Machine::genesis(&ledger.genesis, built_in_applications()).unwrap();
     play(&mut behind, &batches[..3]);
@@ -259,7 +263,7 @@ fn t3_a_machine_goes_on_from_a_state_that_it_did_not_execute() {
     assert_eq!((behind.height(), shared.read().height()), (Seq::new(11), Seq::new(11)));
     assert_eq!(behind.outlook(), ledger.machine.outlook());
     assert_eq!(play(&mut behind, &batches), play(&mut ledger.machine, &batches));
-    assert!(behind.commit_to(&mut store, Seq::new(20)).unwrap());
+    assert!(behind.commit_to(&mut store, Seq::new(20), None).unwrap());
     assert_eq!(Tree::from_leaves(store.load().unwrap().unwrap().leaves).root(), behind.state().root());
 }
 
@@ -270,7 +274,7 @@ fn a_state_that_does_not_belong_to_its_header_is_refused() {
     ledger.run((1, 0, 0), vec![put("k", "v")]);
     let signed = ledger.transaction((1, 0, 1), vec![put("k", "w")]);
     let header = ledger.block(ledger.time(), vec![signed]).header.clone();
-    ledger.machine.commit_to(&mut store, Seq::new(2)).unwrap();
+    ledger.machine.commit_to(&mut store, Seq::new(2), None).unwrap();
     let good = store.load().unwrap().unwrap();
     let mismatch = Err(LedgerError::StateMismatch { height: good.height });
     let restore = |stored: StoredState, header: &Header| {
@@ -295,10 +299,10 @@ fn an_interrupted_commit_leaves_the_old_state_or_the_new_one() {
         let mut ledger = Ledger::new();
         let mut store = MemoryStateStore::new();
         ledger.run((1, 0, 0), vec![put("k", "1")]);
-        ledger.machine.commit_to(&mut store, Seq::new(1)).unwrap();
+        ledger.machine.commit_to(&mut store, Seq::new(1), None).unwrap();
         ledger.run((1, 0, 1), vec![put("k", "2")]);
         store.interrupt_next_commit(interruption);
-        assert!(ledger.machine.commit_to(&mut store, Seq::new(2)).is_err());
+        assert!(ledger.machine.commit_to(&mut store, Seq::new(2), None).is_err());
         assert_eq!(store.height(), Some(Seq::new(height)));
         assert!(ledger.machine.changes_since_commit(Seq::new(2)).is_some(), "nothing is forgotten");
         let expected = Tree::from_leaves(store.load().unwrap().unwrap().leaves);

@@ -31,10 +31,10 @@ impl Cluster {
                 }
                 self.event(member, Event::CheckpointDurable { seq });
             }
-            Action::StoreState { seq } => {
+            Action::StoreState { seq, certificate } => {
                 let node = &mut self.nodes[member.index()];
                 let Some(process) = &mut node.process else { return };
-                match process.machine.commit_to(&mut node.disks.state, seq) {
+                match process.machine.commit_to(&mut node.disks.state, seq, certificate.as_ref()) {
                     Ok(true) => self.prune(member, seq),
                     Ok(false) => {}
                     Err(_) => self.crash(member),

@@ -1,6 +1,14 @@
 use super::*;
 use quorate_types::Digest;
 
+fn after(height: u64, header: u8) -> quorate_ledger::Checkpointed<'static> {
+    quorate_ledger::Checkpointed {
+        height: Seq::new(height),
+        header_hash: Digest([header; 32]),
+        certificate: None,
+    }
+}
+
 fn checkpoint(height: u64) -> BlockCertificate {
     let (epoch, height, header) = (Epoch::ZERO, Seq::new(height), Digest([1; 32]));
     BlockCertificate { epoch, height, header, kind: CertificateKind::Checkpoint, signatures: Vec::new() }
@@ -57,6 +65,6 @@ fn t3_an_install_that_was_cut_short_is_finished() {
     assert_eq!((blocks.first().get(), blocks.header(Seq::new(40)).unwrap()), (41, Some(header)));
     assert!(!finish_install(&mut blocks, &store).unwrap(), "once is enough");
     // A later state that was made here needs no such proof.
-    store.commit(Seq::new(50), Digest([8; 32]), &quorate_ledger::StateChanges::new()).unwrap();
+    store.commit(after(50, 8), &quorate_ledger::StateChanges::new()).unwrap();
     assert!(!finish_install(&mut open(), &store).unwrap());
 }

@@ -1,6 +1,14 @@
 use super::*;
 use quorate_types::{CertificateKind, Epoch, LedgerId, LedgerTime, ReplicaId, Signature};
 
+fn after(height: u64, header: u8) -> quorate_ledger::Checkpointed<'static> {
+    quorate_ledger::Checkpointed {
+        height: Seq::new(height),
+        header_hash: Digest([header; 32]),
+        certificate: None,
+    }
+}
+
 fn changes(of: &[(&str, Option<&str>)]) -> Changes {
     let one = |(key, value): &(&str, Option<&str>)| {
         (key.as_bytes().to_vec(), value.map(|value| value.as_bytes().into()))
@@ -44,8 +52,8 @@ fn a_state_is_what_was_committed_last() {
     let path = place.path().join("state.redb");
     let mut store = RedbStateStore::open(&path).unwrap();
     assert_eq!((store.load().unwrap(), store.position().unwrap()), (None, None));
-    store.commit(Seq::new(3), Digest([3; 32]), &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
-    store.commit(Seq::new(6), Digest([7; 32]), &changes(&[("a", None), ("c", Some("3"))])).unwrap();
+    store.commit(after(3, 3), &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
+    store.commit(after(6, 7), &changes(&[("a", None), ("c", Some("3"))])).unwrap();
     drop(store);
     let store = RedbStateStore::open(&path).unwrap();
     assert_eq!(store.load().unwrap(), Some(state(6, &[("b", "2"), ("c", "3")])));
@@ -57,13 +65,13 @@ fn a_state_is_replaced_whole() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("state.redb");
     let mut store = RedbStateStore::open(&path).unwrap();
-    store.commit(Seq::new(3), Digest([3; 32]), &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
+    store.commit(after(3, 3), &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
     assert_eq!(store.proof().unwrap(), None);
     store.replace(state(90, &[("b", "9"), ("z", "0")]), &proof(90)).unwrap();
     drop(store);
     let mut store = RedbStateStore::open(&path).unwrap();
     assert_eq!(store.load().unwrap(), Some(state(90, &[("b", "9"), ("z", "0")])));
-    store.commit(Seq::new(93), Digest([7; 32]), &changes(&[("z", None)])).unwrap();
+    store.commit(after(93, 7), &changes(&[("z", None)])).unwrap();
     assert_eq!(store.load().unwrap(), Some(state(93, &[("b", "9")])));
     assert_eq!(store.proof().unwrap(), Some(proof(90)));
 }
@@ -76,13 +84,13 @@ fn who_must_not_change_a_state_file_reads_it_or_is_told_why_not() {
     assert!(!path.exists(), "nothing was made");
     let mut store = RedbStateStore::open(&path).unwrap();
     assert_eq!(read_state_file(&path).unwrap(), StateFile::InUse);
-    store.commit(Seq::new(3), Digest([7; 32]), &changes(&[("a", Some("1"))])).unwrap();
+    store.commit(after(3, 7), &changes(&[("a", Some("1"))])).unwrap();
     // As a killed node leaves it.
     let killed = place.path().join("killed.redb");
     std::fs::copy(&path, &killed).unwrap();
     drop(store);
     let bytes = std::fs::read(&path).unwrap();
-    assert_eq!(read_state_file(&path).unwrap(), StateFile::State(state(3, &[("a", "1")])));
+    assert_eq!(read_state_file(&path).unwrap(), StateFile::State(state(3, &[("a", "1")]), None));
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "it was not touched");
     assert_eq!(read_state_file(&killed).unwrap(), StateFile::NotClosed);
     std::fs::write(&path, b"no database").unwrap();

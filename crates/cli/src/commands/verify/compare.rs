@@ -207,7 +207,8 @@ impl Difference {
 
 /// Compares the stored states, if both are there and of one block.
 fn compare_states(places: &[Place; 2]) -> Outcome<String> {
-    let (StateFile::State(left), StateFile::State(right)) = (places[0].state()?, places[1].state()?) else {
+    let (StateFile::State(left, _), StateFile::State(right, _)) = (places[0].state()?, places[1].state()?)
+    else {
         return Ok("not compared: not both are stored and free to read".to_owned());
     };
     if left.height != right.height {
