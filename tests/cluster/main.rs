@@ -5,6 +5,7 @@ mod backup;
 mod by_hand;
 mod chaos;
 mod commands;
+mod disks;
 mod endurance;
 mod failures;
 mod harness;

@@ -96,6 +96,9 @@ async fn ask(context: &Context, command: Command) -> Outcome<u8> {
 /// A panic is a bug: say so, keep the evidence, exit 70.
 fn install_panic_report() {
     std::panic::set_hook(Box::new(|panic| {
+        if quorate_storage::state::panic_is_caught() {
+            return;
+        }
         let backtrace = std::backtrace::Backtrace::force_capture();
         let path = std::env::temp_dir().join(format!("quorate-panic-{}.txt", std::process::id()));
         let command: Vec<String> = std::env::args().collect();

@@ -10,13 +10,12 @@ use crate::namespace::{BlockState, Namespace};
 use crate::registry::genesis_leaves;
 use crate::rules::Rules;
 use crate::state::{SharedState, State};
-use crate::store::{Checkpointed, StateChanges, StateStore, StoredState};
+use crate::store::{Checkpointed, StateChanges, StateProof, StateStore, StoredState};
 use crate::tree::{Changes, Tree};
 use quorate_crypto::{HashedBatch, MerkleTree, header_hash, null_batch_digest};
 use quorate_types::genesis::GenesisError;
 use quorate_types::{
-    BlockCertificate, Digest, Epoch, Genesis, Header, LedgerTime, Members, Outlook, QuorumError, Seq,
-    StateKey,
+    Digest, Epoch, Genesis, Header, LedgerTime, Members, Outlook, QuorumError, Seq, StateKey,
 };
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -244,10 +243,10 @@ impl Machine {
         &mut self,
         store: &mut S,
         upto: Seq,
-        certificate: Option<&BlockCertificate>,
+        proof: Option<&StateProof>,
     ) -> Result<bool, S::Error> {
         let Some((header_hash, changes)) = self.changes_since_commit(upto) else { return Ok(false) };
-        store.commit(Checkpointed { height: upto, header_hash, certificate }, &changes)?;
+        store.commit(Checkpointed { height: upto, header_hash, proof }, &changes)?;
         self.committed(upto);
         Ok(true)
     }

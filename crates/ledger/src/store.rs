@@ -24,8 +24,8 @@ pub struct Checkpointed<'a> {
     pub height: Seq,
     /// The hash of its header.
     pub header_hash: Digest,
-    /// What proves it, so that the state proves itself wherever it is copied to.
-    pub certificate: Option<&'a BlockCertificate>,
+    /// What proves it, so that the state proves itself, whatever becomes of the blocks or wherever it is copied to.
+    pub proof: Option<&'a StateProof>,
 }
 
 /// The header of the block after which a state is the state, and its certificate.
@@ -58,7 +58,7 @@ pub trait StateStore {
     /// As [`StateStore::commit`].
     fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), Self::Error>;
 
-    /// What [`StateStore::replace`] kept last, if it was ever called.
+    /// What proves the durable state, if it came with it.
     ///
     /// # Errors
     /// If the store cannot be read or is damaged.
@@ -70,12 +70,6 @@ pub trait StateStore {
     /// # Errors
     /// If the store cannot be written. Either state may then be durable, and the process must stop (D3).
     fn commit(&mut self, after: Checkpointed<'_>, changes: &StateChanges) -> Result<(), Self::Error>;
-
-    /// The certificate of the block after which the durable state is the state, if it came with it.
-    ///
-    /// # Errors
-    /// If the store cannot be read or is damaged.
-    fn certificate(&self) -> Result<Option<BlockCertificate>, Self::Error>;
 }
 
 /// A durable state in memory, for tests and simulations. A clone is an image of the disk.
@@ -83,7 +77,6 @@ pub trait StateStore {
 pub struct MemoryStateStore {
     meta: Option<(Seq, Digest)>,
     proof: Option<StateProof>,
-    certificate: Option<BlockCertificate>,
     leaves: BTreeMap<Vec<u8>, Vec<u8>>,
     interruption: Option<Interruption>,
 }
@@ -150,14 +143,9 @@ impl StateStore for MemoryStateStore {
     fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), Interrupted> {
         self.interrupted(|store| {
             store.proof = Some(proof.clone());
-            store.certificate = Some(proof.certificate.clone());
             store.meta = Some((state.height, state.header_hash));
             store.leaves = state.leaves.into_iter().collect();
         })
-    }
-
-    fn certificate(&self) -> Result<Option<BlockCertificate>, Interrupted> {
-        Ok(self.certificate.clone())
     }
 
     fn commit(&mut self, after: Checkpointed<'_>, changes: &StateChanges) -> Result<(), Interrupted> {
@@ -169,7 +157,7 @@ impl StateStore for MemoryStateStore {
                 };
             }
             store.meta = Some((after.height, after.header_hash));
-            store.certificate = after.certificate.cloned();
+            store.proof = after.proof.cloned();
         })
     }
 }

@@ -99,6 +99,16 @@ fn prune(shared: &Shared, durable: Seq, retain: u64) {
     }
 }
 
+/// The certificate with the header that it is of.
+fn proof_of(shared: &Shared, seq: Seq, certificate: Option<BlockCertificate>) -> Option<StateProof> {
+    let certificate = certificate?;
+    match shared.blocks.with(|blocks| blocks.header(seq)) {
+        Ok(Ok(header)) => header.map(|header| StateProof { header, certificate }),
+        Ok(Err(error)) => disk_failed("blocks", &error),
+        Err(_) => None,
+    }
+}
+
 fn run(
     shared: &Shared,
     core: &Sender<CoreInput>,
@@ -120,7 +130,8 @@ fn run(
             }
             // Never back to an older state, whatever is asked for.
             Work::Store { seq, header_hash, certificate, changes } if Some(seq) > last => {
-                let after = Checkpointed { height: seq, header_hash, certificate: certificate.as_ref() };
+                let proof = proof_of(shared, seq, certificate);
+                let after = Checkpointed { height: seq, header_hash, proof: proof.as_ref() };
                 if let Err(error) = store.commit(after, &changes) {
                     disk_failed("state", &error);
                 }

@@ -26,6 +26,7 @@ mod shared;
 mod stall;
 mod start;
 mod stop;
+mod stores;
 mod supply;
 mod verify;
 

@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
+use crate::stores::{self, Stores};
 use crate::{execution, follow, http, inbound, log_thread, supply, verify};
 use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
@@ -23,8 +24,7 @@ use quorate_network::{Network, NetworkError};
 use quorate_pbft::{Config, Recovered, Tuning};
 use quorate_proof::genesis_file::GenesisFileError;
 use quorate_storage::backup::BackupError;
-use quorate_storage::index::index_entries;
-use quorate_storage::recovery::{Found, RecoveryError, finish_install, open_epoch, recover, replay};
+use quorate_storage::recovery::{Found, RecoveryError, open_epoch, recover};
 use quorate_storage::{
     BlockStore, DataDirectory, DirectoryError, Handovers, LogError, RealDisk, RedbStateStore, SegmentedLog,
     TransferFile, transfer,
@@ -94,6 +94,12 @@ impl NodeError {
             Self::Key(_) => ErrorCode::BadKey,
             Self::NotAMember { .. } => ErrorCode::NotAMember,
             Self::Directory(error) => error.code(),
+            // It was read, and is not what was written.
+            Self::Disk(error) | Self::Recovery(RecoveryError::Disk(error))
+                if error.kind() == std::io::ErrorKind::InvalidData =>
+            {
+                ErrorCode::StoreCorrupt
+            }
             Self::Log(LogError::Disk(_) | LogError::Poisoned)
             | Self::Disk(_)
             | Self::Recovery(RecoveryError::Disk(_)) => ErrorCode::DiskFailed,
@@ -144,20 +150,8 @@ fn load(config: &FileConfig, keys: &Keys, metrics: &mut Option<Arc<Metrics>>) ->
             "the log ended in a torn write, which was cut"
         );
     }
-    let block_disk = RealDisk::open(&directory.blocks()).map_err(NodeError::Disk)?;
-    let mut blocks = BlockStore::open_with(block_disk, ledger, config.storage.block_file_bytes())
-        .map_err(NodeError::Disk)?;
-    let mut store =
-        RedbStateStore::open(&directory.state()).map_err(|error| NodeError::State(error.to_string()))?;
-    if finish_install(&mut blocks, &store)? {
-        tracing::info!(
-            event = "install_finished",
-            "finished the install of a fetched state that a stop had cut short"
-        );
-    }
-    let machine = replay(genesis, &blocks, &mut store, |store, block| {
-        store.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
-    })?;
+    let Stores { mut blocks, state: store, machine } =
+        stores::open(&directory, &config.storage, (genesis, ledger), &found.records)?;
     let handover_disk =
         directory.handovers().and_then(|path| RealDisk::open(&path)).map_err(NodeError::Disk)?;
     let mut handovers = Handovers::new(handover_disk, ledger);

@@ -7,7 +7,7 @@ use quorate_crypto::Signer;
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
-use quorate_storage::recovery::{Found, finish_install, open_epoch, recover, replay};
+use quorate_storage::recovery::{Found, open_blocks, open_epoch, recover, replay};
 use quorate_storage::{
     BlockStore, Handovers, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer,
 };
@@ -181,9 +181,10 @@ impl Node {
         let (mut log, found) = SegmentedLog::open_with(self.disks.log.clone(), ledger, SEGMENT_BYTES)
             .map_err(|error| damaged("log", &error))?;
         self.lost = self.promised.found(&found.records).err();
-        let mut blocks = BlockStore::open_with(self.disks.blocks.clone(), ledger, BLOCK_FILE_BYTES)
-            .map_err(|error| damaged("blocks", &error))?;
-        finish_install(&mut blocks, &self.disks.state).map_err(|error| damaged("install", &error))?;
+        let disk = || Ok(self.disks.blocks.clone());
+        let (mut blocks, _) =
+            open_blocks(disk, (ledger, BLOCK_FILE_BYTES), &self.disks.state, &found.records)
+                .map_err(|error| damaged("blocks", &error))?;
         let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
         let mut handovers = Handovers::new(self.disks.handovers.clone(), ledger);

@@ -208,9 +208,10 @@ impl Backup {
 /// # Errors
 /// If the backup has no state with a proof, or the disk fails.
 pub fn restore(backup: &Path, data: &Path, ledger: LedgerId) -> Result<Seq, BackupError> {
-    let StateFile::State(state, Some(certificate)) = read_state_file(&backup.join("state.redb"))? else {
+    let StateFile::State(state, Some(proof)) = read_state_file(&backup.join("state.redb"))? else {
         return Err(BackupError::NoCheckpoint);
     };
+    let certificate = proof.certificate;
     if certificate.kind != CertificateKind::Checkpoint || certificate.height != state.height {
         return Err(BackupError::NoCheckpoint);
     }

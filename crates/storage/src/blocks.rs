@@ -69,6 +69,20 @@ fn number_of(name: &str) -> Option<u64> {
     (name_of(number) == name).then_some(number)
 }
 
+/// What the names of files end with that were damaged, and set aside.
+const ASIDE: &str = ".damaged";
+
+/// Sets all files aside that are on this disk: whoever wants to know what was in them finds them beside the new ones.
+///
+/// # Errors
+/// If the disk fails.
+pub fn set_aside<D: Disk>(disk: &mut D) -> io::Result<()> {
+    for name in disk.list()?.iter().filter(|name| !name.ends_with(ASIDE)) {
+        disk.rename(name, &format!("{name}{ASIDE}"))?;
+    }
+    disk.sync_directory()
+}
+
 /// The number of the oldest block file that counts.
 fn oldest_kept(base: &Option<Base>) -> u64 {
     base.as_ref().map_or(1, |base| base.first_file)
@@ -80,14 +94,15 @@ impl<D: Disk> BlockStore<D> {
     /// # Errors
     /// If the disk fails.
     pub fn open(disk: D, ledger: LedgerId) -> io::Result<Self> {
-        Self::open_with(disk, ledger, FILE_BYTES)
+        Self::open_with(disk, ledger, FILE_BYTES, Seq::ZERO)
     }
 
-    /// [`BlockStore::open`] with files of another size, for tests.
+    /// [`BlockStore::open`] with files of another size, where the blocks up to `durable` are known to have been durable: what ends below
+    /// that is no torn tail.
     ///
     /// # Errors
-    /// As [`BlockStore::open`].
-    pub fn open_with(disk: D, ledger: LedgerId, file_bytes: usize) -> io::Result<Self> {
+    /// As [`BlockStore::open`]; `InvalidData` if a file is damaged or missing. Nothing is then changed.
+    pub fn open_with(disk: D, ledger: LedgerId, file_bytes: usize, durable: Seq) -> io::Result<Self> {
         let base = read_base(&disk, ledger)?;
         let mut files: Vec<u64> = disk.list()?.iter().filter_map(|name| number_of(name)).collect();
         files.sort_unstable();
@@ -116,6 +131,13 @@ impl<D: Disk> BlockStore<D> {
             let bytes = store.disk.read(&name_of(file))?;
             let end = store.scan(file, &bytes);
             (store.file, store.offset) = (file, end);
+            if end < bytes.len() && store.tip() < durable {
+                let (name, next) = (name_of(file), store.tip().next());
+                let what = format!(
+                    "block file {name} is damaged at byte {end}, or the one before is missing: no block {next}"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
             if end < bytes.len() {
                 store.disk.truncate(&name_of(file), end as u64)?;
                 torn = true;

@@ -7,7 +7,7 @@ use std::io;
 
 const DRAFT: &str = "handover.new";
 
-fn name_of(epoch: Epoch) -> String {
+pub(crate) fn name_of(epoch: Epoch) -> String {
     format!("{:016}.handover", epoch.get())
 }
 
@@ -53,7 +53,12 @@ impl<D: Disk> Handovers<D> {
             return Ok(None);
         }
         let bytes = self.disk.read(&name)?;
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{name} is damaged"));
+        let damaged = || {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("handovers/{name} is damaged; another replica's file will do"),
+            )
+        };
         let frame = Seed::new(self.ledger, epoch.get()).read(&bytes, 0);
         let frame = frame.filter(|frame| frame.end == bytes.len()).ok_or_else(damaged)?;
         let handover: Handover = quorate_codec::decode(frame.payload).map_err(|_| damaged())?;

@@ -1,6 +1,6 @@
 //! From what is on disk to a machine and a core that go on where they were. The node and the simulator call the same.
 
-use crate::blocks::BlockStore;
+use crate::blocks::{BlockStore, set_aside};
 use crate::disk::Disk;
 use crate::handovers::Handovers;
 use crate::log::LogError;
@@ -12,8 +12,8 @@ use quorate_ledger::{
 };
 use quorate_pbft::{Log, Recovered};
 use quorate_types::{
-    BaseProof, BlockCertificate, CertificateKind, Epoch, Genesis, Handover, Members, Outlook, Record, Seq,
-    View, limits,
+    BaseProof, BlockCertificate, CertificateKind, Epoch, Genesis, Handover, LedgerId, Members, Outlook,
+    Record, Seq, View, limits,
 };
 use std::sync::Arc;
 
@@ -36,12 +36,53 @@ pub enum RecoveryError {
     Corrupt(String),
 }
 
+/// What became of the blocks that were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    AsTheyWere,
+    /// A fetched state was put in their place, which a crash had cut short (T3).
+    Installed,
+    /// They were damaged, as told, and set aside: the stored state stands in their place.
+    SetAside(String),
+}
+
+/// Opens the blocks for whoever goes on from them: what was durable once is not taken for a torn write, and cut. If that is damaged or
+/// missing, the stored state takes its place, if it proves itself: that replica has no longer what lies before.
+///
+/// # Errors
+/// If a store cannot be read or written, or blocks are damaged in whose place there is no state.
+pub fn open_blocks<D: Disk, S: StateStore>(
+    disk: impl Fn() -> std::io::Result<D>,
+    (ledger, file_bytes): (LedgerId, usize),
+    store: &S,
+    records: &[Record],
+) -> Result<(BlockStore<D>, Opened), RecoveryError> {
+    let state = |error: S::Error| RecoveryError::State(error.to_string());
+    let stable = stable_of(records);
+    let position = store.position().map_err(state)?.unwrap_or(Seq::ZERO);
+    let open = |durable| disk().and_then(|disk| BlockStore::open_with(disk, ledger, file_bytes, durable));
+    let (mut blocks, aside) = match open(stable.max(position)) {
+        Err(damage) if damage.kind() == std::io::ErrorKind::InvalidData => {
+            let proof = store.proof().map_err(state)?.filter(|proof| proof.header.height == position);
+            if proof.is_none() || position < stable {
+                return Err(RecoveryError::Corrupt(format!("{damage}; no stored state can take its place")));
+            }
+            set_aside(&mut disk()?)?;
+            (open(Seq::ZERO)?, Opened::SetAside(damage.to_string()))
+        }
+        opened => (opened?, Opened::AsTheyWere),
+    };
+    let installed = finish_install(&mut blocks, store)?;
+    let opened = if installed && aside == Opened::AsTheyWere { Opened::Installed } else { aside };
+    Ok((blocks, opened))
+}
+
 /// Goes on with what a crash may have cut short (T3): a fetched state is durable, and the blocks still are those from before. Returns
 /// whether there was something to do.
 ///
 /// # Errors
 /// If a store cannot be read or written.
-pub fn finish_install<D: Disk, S: StateStore>(
+fn finish_install<D: Disk, S: StateStore>(
     blocks: &mut BlockStore<D>,
     store: &S,
 ) -> Result<bool, RecoveryError> {
@@ -75,6 +116,11 @@ pub fn replay<D: Disk, S: StateStore>(
             RecoveryError::Corrupt(format!("the state is of block {}, which is missing", stored.height))
         })?),
     };
+    if stored.is_none() && blocks.first() > Seq::new(1) {
+        let first = blocks.first();
+        let why = format!("the state is missing, and so are the blocks below {first} that it came from");
+        return Err(RecoveryError::Corrupt(why));
+    }
     let mut machine = match stored.zip(header) {
         None => Machine::genesis(genesis, built_in_applications())?,
         Some((stored, header)) => Machine::restore(genesis, built_in_applications(), stored, &header)?,
@@ -135,6 +181,10 @@ pub fn open_epoch<D: Disk>(
         return Ok(Found { members, records });
     }
     let members = members_of(latest, handovers, machine)?;
+    if records.is_empty() && machine.height() > members.after() {
+        let why = format!("the log holds nothing, and the blocks reach {}: it was lost", machine.height());
+        return Err(RecoveryError::Corrupt(why));
+    }
     let records = vec![begin(&members, machine)?];
     log.compact(&records)?;
     Ok(Found { members, records })
@@ -146,7 +196,13 @@ fn members_of<D: Disk>(
     handovers: &Handovers<D>,
     machine: &Machine,
 ) -> Result<Members, RecoveryError> {
-    let unknown = || RecoveryError::Corrupt(format!("who the members of epoch {epoch} are is not here"));
+    let unknown = || {
+        let file = crate::handovers::name_of(epoch.previous());
+        let why = format!(
+            "who the members of epoch {epoch} are is told by handovers/{file}, which is missing; another replica's file will do"
+        );
+        RecoveryError::Corrupt(why)
+    };
     if epoch == Epoch::ZERO {
         return machine.members(epoch).ok_or_else(unknown);
     }

@@ -8,6 +8,8 @@ use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
     WriteTransaction,
 };
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +44,25 @@ from_redb!(
     redb::CommitError
 );
 
+thread_local! {
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would be caught, and told as a damaged file: redb panics on some damaged pages. For panic hooks that end
+/// the process.
+pub fn panic_is_caught() -> bool {
+    CAUGHT.get()
+}
+
+/// Reads a file that may be damaged.
+fn caught<T>(read: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
+    CAUGHT.set(true);
+    let result = std::panic::catch_unwind(AssertUnwindSafe(read));
+    CAUGHT.set(false);
+    let damaged = || StateError(redb::Error::Corrupted("a page is not what it should be".to_owned()));
+    result.unwrap_or_else(|_| Err(damaged()))
+}
+
 /// The state of the last checkpoint, with the indexes up to it. A clone is another handle on the same file: what one of them commits
 /// the others read, and nobody waits for a commit but who makes it.
 #[derive(Clone, Debug)]
@@ -56,7 +77,15 @@ impl RedbStateStore {
     /// # Errors
     /// If it is damaged or the disk fails.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        caught(|| Self::open_if_whole(path))
+    }
+
+    fn open_if_whole(path: &Path) -> Result<Self, StateError> {
+        let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        // All pages are read once: whoever comes upon a damaged one later cannot go on, and need not tell why.
+        if !database.check_integrity()? {
+            return Err(StateError(redb::Error::Corrupted("a page does not match its checksum".to_owned())));
+        }
         let write = database.begin_write()?;
         write.open_table(LEAVES)?;
         write.open_table(META)?;
@@ -170,11 +199,17 @@ fn stored_state(database: &impl ReadableDatabase) -> Result<Option<StoredState>,
     Ok(Some(StoredState { height, header_hash, leaves }))
 }
 
-/// The certificate of the block after which the stored state is the state, if it is known.
-fn stored_certificate(database: &impl ReadableDatabase) -> Result<Option<BlockCertificate>, StateError> {
+/// What proves the stored state, if it came with it.
+fn stored_proof(database: &impl ReadableDatabase) -> Result<Option<StateProof>, StateError> {
     let read = database.begin_read()?;
-    let bytes = read.open_table(META)?.get("certificate")?;
-    Ok(bytes.and_then(|bytes| quorate_codec::decode(bytes.value()).ok()))
+    let proof = read.open_table(META)?.get("proof")?;
+    let decoded =
+        proof.and_then(|proof| quorate_codec::decode::<(Header, BlockCertificate)>(proof.value()).ok());
+    Ok(decoded.map(|(header, certificate)| StateProof { header, certificate }))
+}
+
+fn encoded(proof: &StateProof) -> Vec<u8> {
+    quorate_codec::encode(&(proof.header.clone(), proof.certificate.clone()))
 }
 
 /// What a state file holds, as somebody sees it who must not change it.
@@ -182,8 +217,8 @@ fn stored_certificate(database: &impl ReadableDatabase) -> Result<Option<BlockCe
 pub enum StateFile {
     /// There is none, or nothing was ever committed to it.
     Empty,
-    /// With the certificate of its block, if that came with it.
-    State(StoredState, Option<BlockCertificate>),
+    /// With what proves it, if that came with it.
+    State(StoredState, Option<StateProof>),
     /// A running node has it open.
     InUse,
     /// It was not closed: the node mends it when it starts.
@@ -198,14 +233,16 @@ pub fn read_state_file(path: &Path) -> Result<StateFile, StateError> {
     if !path.exists() {
         return Ok(StateFile::Empty);
     }
-    let database = match ReadOnlyDatabase::open(path) {
-        Ok(database) => database,
-        Err(DatabaseError::DatabaseAlreadyOpen) => return Ok(StateFile::InUse),
-        Err(DatabaseError::RepairAborted) => return Ok(StateFile::NotClosed),
-        Err(error) => return Err(error.into()),
-    };
-    let certificate = stored_certificate(&database)?;
-    Ok(stored_state(&database)?.map_or(StateFile::Empty, |state| StateFile::State(state, certificate)))
+    caught(|| {
+        let database = match ReadOnlyDatabase::open(path) {
+            Ok(database) => database,
+            Err(DatabaseError::DatabaseAlreadyOpen) => return Ok(StateFile::InUse),
+            Err(DatabaseError::RepairAborted) => return Ok(StateFile::NotClosed),
+            Err(error) => return Err(error.into()),
+        };
+        let proof = stored_proof(&database)?;
+        Ok(stored_state(&database)?.map_or(StateFile::Empty, |state| StateFile::State(state, proof)))
+    })
 }
 
 impl StateStore for RedbStateStore {
@@ -223,11 +260,7 @@ impl StateStore for RedbStateStore {
     }
 
     fn proof(&self) -> Result<Option<StateProof>, StateError> {
-        let read = self.database.begin_read()?;
-        let proof = read.open_table(META)?.get("proof")?;
-        let decoded =
-            proof.and_then(|proof| quorate_codec::decode::<(Header, BlockCertificate)>(proof.value()).ok());
-        Ok(decoded.map(|(header, certificate)| StateProof { header, certificate }))
+        stored_proof(&*self.database)
     }
 
     fn replace(&mut self, state: StoredState, proof: &StateProof) -> Result<(), StateError> {
@@ -239,22 +272,16 @@ impl StateStore for RedbStateStore {
                 leaves.insert(&key[..], &value[..])?;
             }
             let position = [&state.height.get().to_be_bytes()[..], &state.header_hash.0].concat();
-            let encoded = quorate_codec::encode(&(proof.header.clone(), proof.certificate.clone()));
             let mut meta = write.open_table(META)?;
             meta.insert("position", &position[..])?;
-            meta.insert("proof", &encoded[..])?;
-            meta.insert("certificate", &quorate_codec::encode(&proof.certificate)[..])?;
+            meta.insert("proof", &encoded(proof)[..])?;
         }
         write.commit()?;
         Ok(())
     }
 
-    fn certificate(&self) -> Result<Option<BlockCertificate>, StateError> {
-        stored_certificate(&*self.database)
-    }
-
     fn commit(&mut self, after: Checkpointed<'_>, changes: &Changes) -> Result<(), StateError> {
-        let Checkpointed { height, header_hash, certificate } = after;
+        let Checkpointed { height, header_hash, proof } = after;
         let write = self.database.begin_write()?;
         {
             let mut leaves = write.open_table(LEAVES)?;
@@ -267,11 +294,9 @@ impl StateStore for RedbStateStore {
             let position = [&height.get().to_be_bytes()[..], &header_hash.0].concat();
             let mut meta = write.open_table(META)?;
             meta.insert("position", &position[..])?;
-            match certificate {
-                Some(certificate) => {
-                    meta.insert("certificate", &quorate_codec::encode(certificate)[..])?;
-                }
-                None => drop(meta.remove("certificate")?),
+            match proof {
+                Some(proof) => drop(meta.insert("proof", &encoded(proof)[..])?),
+                None => drop(meta.remove("proof")?),
             }
         }
         self.write_index(&write, height)?;

@@ -74,8 +74,10 @@ impl StateSupply {
         let Some(height) = position(store)?.filter(|height| newest < Some(*height)) else { return Ok(()) };
         let Some(header) = blocks.header(height)? else { return Ok(()) };
         // That of the checkpoint proves more than one of the block: q members have the state.
-        let known = store.certificate().map_err(|error| SupplyError::State(error.to_string()))?;
-        let known = known.filter(|known| (known.height, known.header) == (height, header_hash(&header)));
+        let proof = store.proof().map_err(|error| SupplyError::State(error.to_string()))?;
+        let known =
+            proof.filter(|proof| proof.header == header && proof.certificate.header == header_hash(&header));
+        let known = known.map(|proof| proof.certificate);
         let certificate = known.map_or_else(|| blocks.certificate(height), |known| Ok(Some(known)))?;
         let Some(certificate) = certificate else { return Ok(()) };
         let stored = store.load().map_err(|error| SupplyError::State(error.to_string()))?;

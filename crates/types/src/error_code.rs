@@ -96,7 +96,7 @@ error_codes! {
     StoreOfAnother = "Q0803", exit 9, "the data directory belongs to another node", "its ledger id or member keys differ from those given", "use the directory of this node";
     StoreLocked = "Q0804", exit 9, "the data directory is in use", "another process holds its lock", "stop that process first";
     StoreTooNew = "Q0805", exit 9, "the data directory has a newer format", "it was written by a newer version", "use that version";
-    StoreCorrupt = "Q0806", exit 74, "the store is damaged", "a record below the synced end of the log does not match its checksum: what was promised may be lost", "treat the disk as lost; do not edit the log";
+    StoreCorrupt = "Q0806", exit 74, "the store is damaged", "something that was durable once cannot be read any more: what was promised may be lost", "treat the disk as lost: move the data directory away, then quorate backup restore, if there is a backup, and quorate node recover";
     Amnesia = "Q0807", exit 9, "this node has forgotten votes", "other members hold votes of this node that its log lacks: the store is older than the node's promises", "it keeps running as a learner; restore the right disk, or move the data directory away: quorate node recover";
 }
 

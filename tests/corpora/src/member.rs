@@ -295,9 +295,11 @@ impl Member {
                 self.event(Event::CheckpointDurable { seq });
             }
             Some(Work::StoreState { seq, certificate }) => {
-                self.machine
-                    .commit_to(&mut self.disks.state, seq, certificate.as_ref())
-                    .expect("the disk works");
+                let header = self.blocks.header(seq).expect("the disk works");
+                let proof = header.zip(certificate);
+                let proof = proof.map(|(header, certificate)| StateProof { header, certificate });
+                let state = &mut self.disks.state;
+                self.machine.commit_to(state, seq, proof.as_ref()).expect("the disk works");
             }
             None => {}
         }

@@ -131,7 +131,9 @@ async fn state_of(
     trust: &TrustRoot,
 ) -> Outcome<Found> {
     match place.state()? {
-        StateFile::State(state, Some(certificate)) => return Ok(Found { state, certificate }),
+        StateFile::State(state, Some(proof)) => {
+            return Ok(Found { state, certificate: proof.certificate });
+        }
         StateFile::InUse => {}
         StateFile::NotClosed => {
             return Err(Failure::new(ErrorCode::NotReady)
@@ -193,8 +195,8 @@ fn check_state(backup: &Path, trust: TrustRoot) -> Outcome<(Place, TrustRoot)> {
     let place = Place::find(backup)?;
     let trust = place.follow(trust)?;
     match place.state()? {
-        StateFile::State(_, Some(certificate)) => {
-            let signed = trust.check_certificate(&certificate);
+        StateFile::State(_, Some(proof)) => {
+            let signed = trust.check_certificate(&proof.certificate);
             signed
                 .map_err(|error| invalid("the certificate of the state does not hold", error.to_string()))?;
             Ok((place, trust))

@@ -34,7 +34,10 @@ impl Cluster {
             Action::StoreState { seq, certificate } => {
                 let node = &mut self.nodes[member.index()];
                 let Some(process) = &mut node.process else { return };
-                match process.machine.commit_to(&mut node.disks.state, seq, certificate.as_ref()) {
+                let header = process.blocks.header(seq).ok().flatten();
+                let proof = header.zip(certificate);
+                let proof = proof.map(|(header, certificate)| StateProof { header, certificate });
+                match process.machine.commit_to(&mut node.disks.state, seq, proof.as_ref()) {
                     Ok(true) => self.prune(member, seq),
                     Ok(false) => {}
                     Err(_) => self.crash(member),

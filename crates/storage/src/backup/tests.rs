@@ -36,7 +36,7 @@ fn state(height: u64) -> (StoredState, BlockCertificate) {
 /// Blocks up to `tip`, each with a certificate, in small files.
 fn source(tip: u64) -> (SimulatedDisk, BlockStore<SimulatedDisk>) {
     let disk = SimulatedDisk::new();
-    let mut store = BlockStore::open_with(disk.clone(), LEDGER, 1_000).unwrap();
+    let mut store = BlockStore::open_with(disk.clone(), LEDGER, 1_000, Seq::ZERO).unwrap();
     grow(&mut store, tip);
     (disk, store)
 }
@@ -78,10 +78,10 @@ fn a_backup_takes_what_is_new_and_a_store_is_filled_from_it() {
     assert!(!opened.may_vote(None), "L2: it does not know what was said before");
     let blocks = BlockStore::open(RealDisk::open(&opened.blocks()).unwrap(), LEDGER).unwrap();
     assert_eq!((blocks.first(), blocks.tip(), blocks.certified()), (Seq::new(1), Seq::new(16), Seq::new(16)));
-    let StateFile::State(stored, certificate) = read_state_file(&opened.state()).unwrap() else {
+    let StateFile::State(stored, Some(kept)) = read_state_file(&opened.state()).unwrap() else {
         panic!("a state")
     };
-    assert_eq!((stored, certificate), (second, Some(proof.clone())));
+    assert_eq!((stored, kept.certificate), (second, proof.clone()));
     let (_, log) = SegmentedLog::open(RealDisk::open(&opened.log()).unwrap(), LEDGER).unwrap();
     let [Record::Anchor { base, stable, .. }] = &log.records[..] else { panic!("{:?}", log.records) };
     assert_eq!((base, stable), (&BaseProof::Checkpoint(proof.clone()), &BaseProof::Checkpoint(proof)));

@@ -141,7 +141,8 @@ fn d4_a_certificate_whose_block_was_lost_goes_with_it() {
         store(&disk, 1, &[]);
         Disk::read(&disk, &name_of(1)).unwrap().len()
     };
-    let with_files = |disk: &SimulatedDisk| BlockStore::open_with(disk.clone(), LEDGER, 3 * length).unwrap();
+    let with_files =
+        |disk: &SimulatedDisk| BlockStore::open_with(disk.clone(), LEDGER, 3 * length, Seq::ZERO).unwrap();
     let mut store = with_files(&disk);
     for height in 1..=2 {
         store.append(block(height)).unwrap();
@@ -332,4 +333,35 @@ fn a_damaged_base_is_no_base() {
     disk.flip("base", 30, 1);
     let error = BlockStore::open(disk, LEDGER).unwrap_err();
     assert_eq!(error.to_string(), "the file base is damaged");
+}
+
+/// What was durable is never cut off as if its write had been interrupted: neither it nor what follows it would come back.
+#[test]
+fn d4_damage_below_what_was_durable_is_told_and_nothing_is_changed() {
+    let disk = SimulatedDisk::new();
+    let open = |durable| BlockStore::open_with(disk.clone(), LEDGER, 500, Seq::new(durable));
+    let mut blocks = open(0).unwrap();
+    for height in 1..=20 {
+        blocks.append(block(height)).unwrap();
+    }
+    blocks.sync().unwrap();
+    drop(blocks);
+    let files = disk.list().unwrap();
+    assert!(files.len() > 4, "{files:?}");
+    let image: Vec<_> = files.iter().map(|name| disk.read(name).unwrap()).collect();
+    let second = &files[1];
+    let mut damaged = disk.clone();
+    damaged.write_at(second, 40, &[0xFF; 4]).unwrap();
+    let told = open(20).unwrap_err();
+    assert_eq!(told.kind(), io::ErrorKind::InvalidData);
+    assert!(told.to_string().contains(second.as_str()), "{told}");
+    for (name, bytes) in files.iter().zip(&image).filter(|(name, _)| *name != second) {
+        assert_eq!(disk.read(name).unwrap(), *bytes, "{name}");
+    }
+    // A file that is missing in their midst.
+    damaged.remove(second).unwrap();
+    let told = open(20).unwrap_err();
+    assert!(told.to_string().contains(files[2].as_str()), "{told}");
+    // Beyond what was durable it is a torn tail.
+    assert_eq!(open(2).unwrap().tip(), Seq::new(2));
 }

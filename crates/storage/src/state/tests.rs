@@ -2,11 +2,7 @@ use super::*;
 use quorate_types::{CertificateKind, Epoch, LedgerId, LedgerTime, ReplicaId, Signature};
 
 fn after(height: u64, header: u8) -> quorate_ledger::Checkpointed<'static> {
-    quorate_ledger::Checkpointed {
-        height: Seq::new(height),
-        header_hash: Digest([header; 32]),
-        certificate: None,
-    }
+    quorate_ledger::Checkpointed { height: Seq::new(height), header_hash: Digest([header; 32]), proof: None }
 }
 
 fn changes(of: &[(&str, Option<&str>)]) -> Changes {
@@ -73,7 +69,11 @@ fn a_state_is_replaced_whole() {
     assert_eq!(store.load().unwrap(), Some(state(90, &[("b", "9"), ("z", "0")])));
     store.commit(after(93, 7), &changes(&[("z", None)])).unwrap();
     assert_eq!(store.load().unwrap(), Some(state(93, &[("b", "9")])));
-    assert_eq!(store.proof().unwrap(), Some(proof(90)));
+    assert_eq!(store.proof().unwrap(), None, "that was of another state");
+    let proven = proof(96);
+    let after = Checkpointed { proof: Some(&proven), ..after(96, 7) };
+    store.commit(after, &changes(&[("a", Some("1"))])).unwrap();
+    assert_eq!(store.proof().unwrap(), Some(proven));
 }
 
 #[test]
