@@ -11,9 +11,29 @@ use quorate_types::{
     BaseProof, Batch, BlockCertificate, CertificateKind, CertifiedBlock, CommitCertificate, Digest, Epoch,
     Governance, Header, HelloReply, LedgerTime, Members, Message, NewView, Notice, PreparedCertificate,
     Proposal, Record, ReplicaId, Reservation, Signature, SignedStatement, SignedTransaction, StateLeaves,
-    StateParts, Statement, StatementKind, Transaction, TransactionId, ViewChange, governance, limits,
+    StateParts, Statement, StatementKind, TransactionId, ViewChange, governance, limits,
 };
 use std::sync::Arc;
+
+/// The signatures that a transaction stands on: its sender's, and of a change of the members those of whoever is to join (G5). A payload that
+/// does not read back fails when it is executed.
+pub fn claims_of(signed: &SignedTransaction) -> Vec<Claim> {
+    let transaction = &signed.transaction;
+    let mut claims = vec![Claim {
+        key: transaction.sender,
+        message: transaction.signed_bytes(),
+        signature: signed.signature,
+        rule: Rule::Zip215,
+    }];
+    if transaction.app == governance::APP {
+        let asked = Governance::from_payload(&transaction.payload);
+        let proofs = asked.iter().flat_map(|asked| asked.proofs(&transaction.ledger));
+        // No key of small order passes the strict rule: under such a one a signature proves nothing.
+        let strict = |(key, message, signature)| Claim { key, message, signature, rule: Rule::Strict };
+        claims.extend(proofs.map(strict));
+    }
+    claims
+}
 
 /// A transaction with its id computed. Only hashing makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -232,30 +252,8 @@ impl Claims<'_> {
         if !transaction.within_limits(limits::MAX_TRANSACTION_BYTES) {
             return Err(Malformed::TooLarge);
         }
-        self.out.push(Claim {
-            key: transaction.sender,
-            message: transaction.signed_bytes(),
-            signature: signed.signature,
-            rule: Rule::Zip215,
-        });
-        self.proofs_of_governance(transaction);
+        self.out.extend(claims_of(signed));
         Ok(())
-    }
-
-    /// G5: whoever is to join has signed that with its keys. A payload that does not read back fails when it is executed.
-    fn proofs_of_governance(&mut self, transaction: &Transaction) {
-        if transaction.app != governance::APP {
-            return;
-        }
-        let asked = Governance::from_payload(&transaction.payload);
-        let proofs = asked.iter().flat_map(|asked| asked.proofs(&transaction.ledger));
-        self.out.extend(proofs.map(|(key, message, signature)| Claim {
-            key,
-            message,
-            signature,
-            // No key of small order passes it: under such a one a signature proves nothing.
-            rule: Rule::Strict,
-        }));
     }
 
     fn batch(&mut self, batch: Arc<Batch>) -> Result<Arc<HashedBatch>, Malformed> {

@@ -5,11 +5,11 @@
 
 use crate::trust::{CertificateError, TrustRoot};
 use quorate_crypto::{
-    Claim, Ed25519Verifier, HashedBatch, Rule, Verifier, header_hash, merkle_root, null_batch_digest,
+    Claim, Ed25519Verifier, HashedBatch, Verifier, claims_of, header_hash, merkle_root, null_batch_digest,
 };
 use quorate_types::{
-    Batch, Block, BlockCertificate, Digest, Epoch, Header, LedgerTime, ReplicaId, Seq, SignedTransaction,
-    TransactionId, TransactionResult,
+    Batch, Block, BlockCertificate, Digest, Epoch, Header, LedgerTime, ReplicaId, Seq, TransactionId,
+    TransactionResult,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -46,7 +46,7 @@ pub enum Fault {
     ResultsRoot,
     #[error("transaction {0} is for another ledger")]
     TransactionOfAnotherLedger(usize),
-    #[error("transaction {0} is not signed by its sender")]
+    #[error("transaction {0} is not signed by its sender, or by whoever it would make a member")]
     Signature(usize),
     #[error("transaction {0} has an outcome in it and in an earlier one")]
     Again(TransactionId),
@@ -78,41 +78,39 @@ impl CheckedContents {
 }
 
 /// Everything about blocks that can be checked without their neighbours: ledger and members, the digest of the batch, both roots,
-/// and every client's signature (M4 to M7). One result for each block, in order.
+/// every client's signature, and those of who is to become a member (M4 to M7, G5). One result for each block, in order.
 ///
 /// The signatures of all of them are checked in one call: hundreds together cost each less than half of what one costs.
 pub fn check_contents(
     trust: &TrustRoot,
     blocks: &[(&Block, &[TransactionResult])],
 ) -> Vec<Result<CheckedContents, ChainError>> {
-    let mut claims = Vec::new();
+    // Each with the place of its transaction in the block.
+    let mut claims: Vec<(usize, Claim)> = Vec::new();
     let checked: Vec<_> = blocks
         .iter()
         .map(|(block, results)| {
             let contents = check_hashes(trust, &block.header, block.batch.clone(), results)?;
             let start = claims.len();
-            claims.extend(contents.batch.iter().flat_map(|batch| batch.transactions()).map(claim_of));
+            let transactions = contents.batch.iter().flat_map(|batch| batch.transactions()).enumerate();
+            claims.extend(transactions.flat_map(|(place, (_, signed))| {
+                claims_of(signed).into_iter().map(move |claim| (place, claim))
+            }));
             Ok((contents, start..claims.len()))
         })
         .collect();
+    let (places, claims): (Vec<usize>, Vec<Claim>) = claims.into_iter().unzip();
     let verdicts = Ed25519Verifier.verify(&claims);
     let signed = |(contents, range): (CheckedContents, Range<usize>)| {
-        let unsigned = verdicts[range].iter().position(|valid| !valid);
+        let unsigned = range.into_iter().find(|at| !verdicts[*at]);
         match unsigned {
             None => Ok(contents),
-            Some(place) => Err(ChainError { height: contents.header.height, fault: Fault::Signature(place) }),
+            Some(at) => {
+                Err(ChainError { height: contents.header.height, fault: Fault::Signature(places[at]) })
+            }
         }
     };
     checked.into_iter().map(|checked| checked.and_then(signed)).collect()
-}
-
-fn claim_of((_, signed): (TransactionId, &SignedTransaction)) -> Claim {
-    Claim {
-        key: signed.transaction.sender,
-        message: signed.transaction.signed_bytes(),
-        signature: signed.signature,
-        rule: Rule::Zip215,
-    }
 }
 
 /// All but the signatures.

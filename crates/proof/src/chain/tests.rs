@@ -286,3 +286,44 @@ fn of_many_certificates_the_weak_ones_are_named() {
     let too_few = Fault::Certificate(CertificateError::TooFew { valid: 2, needed: 3 });
     assert_eq!(faults, [Some(too_few), None, Some(Fault::Certificate(CertificateError::Epoch(1))), None]);
 }
+
+/// G5: a member whose keys nobody was shown to hold.
+#[test]
+fn g5_a_change_of_the_members_without_the_joiners_word_is_not_good() {
+    use quorate_types::{Change, Governance, Joiner, StoreId, governance};
+    let trust = trust();
+    let genesis = genesis_header(&trust);
+    let [operator, vote, transport] = [90, 91, 92].map(|seed| Ed25519Signer::from_seed(&[seed; 32]));
+    let proposal = |forged: bool| {
+        let mut joiner = Joiner {
+            name: "eve".to_owned(),
+            vote: vote.public_key(),
+            transport: transport.public_key(),
+            store: StoreId([1; 16]),
+            peer: String::new(),
+            api: String::new(),
+            vote_proof: Signature([0; 64]),
+            transport_proof: Signature([0; 64]),
+        };
+        let bytes = joiner.signed_bytes(&trust.ledger());
+        let other = if forged { &vote } else { &transport };
+        (joiner.vote_proof, joiner.transport_proof) = (vote.sign(&bytes), other.sign(&bytes));
+        let change = Change { remove: None, add: Some(joiner), faults: 1 };
+        let transaction = Transaction {
+            ledger: trust.ledger(),
+            sender: operator.public_key(),
+            session: SessionId::new(1),
+            number: Number::new(0),
+            valid_until: LedgerTime(900),
+            app: governance::APP.to_owned(),
+            payload: Governance::Propose { change, ready: None }.to_payload(),
+        };
+        let signature = operator.sign(&transaction.signed_bytes());
+        SignedTransaction { transaction, signature }
+    };
+    let block =
+        |proposal| block_after(&genesis, 5, vec![transaction(&trust, 0), proposal], &[COMMITTED, COMMITTED]);
+    assert!(contents(&block(proposal(false)), &[COMMITTED, COMMITTED]).is_ok());
+    let refused = contents(&block(proposal(true)), &[COMMITTED, COMMITTED]).expect_err("forged");
+    assert_eq!(refused, Fault::Signature(1));
+}
