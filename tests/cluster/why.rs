@@ -138,6 +138,187 @@ fn links_that_fail_are_named() {
     drop(put);
 }
 
+/// One thing that is done to a testnet: what, how, who is then found in which phase, a word that the cause has and one that the action has,
+/// and how it is undone.
+struct Fault {
+    what: &'static str,
+    done: fn(&Net<'_>),
+    found: &'static [(&'static str, &'static str)],
+    cause: &'static str,
+    action: &'static str,
+    undone: fn(&Net<'_>),
+}
+
+fn do_nothing(_: &Net<'_>) {}
+
+/// Replaces node3's configuration by one with this line, and starts it again.
+fn configured(net: &Net<'_>, line: &str) {
+    let config = net.dir().join("node3/quorate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(net.dir().join("node3/whole.toml"), &text).unwrap();
+    net.succeed(&["testnet", "kill", "3"]);
+    std::fs::write(&config, format!("{text}{line}\n")).unwrap();
+    let _ = net.run(&["testnet", "start", "3"]);
+}
+
+fn configured_as_before(net: &Net<'_>) {
+    std::fs::rename(net.dir().join("node3/whole.toml"), net.dir().join("node3/quorate.toml")).unwrap();
+    net.succeed(&["testnet", "start", "3"]);
+}
+
+/// Renames a file of node3 while it is down, or back.
+fn renamed(net: &Net<'_>, from: &str, to: &str) {
+    let data = net.dir().join("node3");
+    std::fs::rename(data.join(from), data.join(to)).unwrap();
+    let _ = net.run(&["testnet", "start", "3"]);
+}
+
+const FAULTS: [Fault; 12] = [
+    Fault {
+        what: "a backup is killed",
+        done: |net| net.succeed(&["testnet", "kill", "2"]),
+        found: &[("node2", "down")],
+        cause: "SIGKILL",
+        action: "testnet start 2",
+        undone: |net| net.succeed(&["testnet", "start", "2"]),
+    },
+    Fault {
+        what: "a replica is frozen",
+        done: |net| net.succeed(&["testnet", "pause", "1"]),
+        found: &[("node1", "down")],
+        cause: "paused",
+        action: "testnet resume 1",
+        undone: |net| net.succeed(&["testnet", "resume", "1"]),
+    },
+    Fault {
+        what: "a replica is cut off from all others",
+        done: |net| net.succeed(&["testnet", "partition", "3|0,1,2"]),
+        found: &[("node3", "isolated")],
+        cause: "node3",
+        action: "node3",
+        undone: |net| net.succeed(&["testnet", "heal"]),
+    },
+    Fault {
+        what: "two replicas do not hear each other",
+        done: |net| net.succeed(&["testnet", "partition", "1|2"]),
+        found: &[("node1", "link")],
+        cause: "node1 and node2",
+        action: "node2",
+        undone: |net| net.succeed(&["testnet", "heal"]),
+    },
+    Fault {
+        what: "a link carries in one direction only",
+        done: |net| net.succeed(&["testnet", "partition", "3>0"]),
+        found: &[("node0", "link")],
+        cause: "node3",
+        action: "node3",
+        undone: |net| net.succeed(&["testnet", "heal"]),
+    },
+    Fault {
+        what: "two at once: one is killed, and two others do not hear each other",
+        done: |net| {
+            net.succeed(&["testnet", "partition", "0|1"]);
+            net.succeed(&["testnet", "kill", "3"]);
+        },
+        found: &[("node3", "down"), ("node0", "link")],
+        cause: "SIGKILL",
+        action: "testnet start 3",
+        undone: |net| {
+            net.succeed(&["testnet", "heal"]);
+            net.succeed(&["testnet", "start", "3"]);
+        },
+    },
+    Fault {
+        what: "the disk of a replica's log fails",
+        done: |net| {
+            configured(net, "fail-log-sync-after = 3");
+            until("it fails", || {
+                net.json(&["kv", "put", "a", "c"]);
+                net.json(&["testnet", "status"])["nodes"][3]["state"] == "down"
+            });
+        },
+        found: &[("node3", "down")],
+        cause: "disk_failed",
+        action: "testnet start 3",
+        undone: configured_as_before,
+    },
+    Fault {
+        what: "a configuration has an unknown key",
+        done: |net| configured(net, "no-such-key = 1"),
+        found: &[("node3", "down")],
+        cause: "no-such-key",
+        action: "testnet start 3",
+        undone: configured_as_before,
+    },
+    Fault {
+        what: "the data directory is gone",
+        done: |net| {
+            net.succeed(&["testnet", "kill", "3"]);
+            renamed(net, "data", "away");
+        },
+        found: &[("node3", "down")],
+        cause: "not initialised",
+        action: "testnet start 3",
+        undone: |net| renamed(net, "away", "data"),
+    },
+    Fault {
+        what: "the log is gone from the data directory",
+        done: |net| {
+            net.succeed(&["testnet", "kill", "3"]);
+            renamed(net, "data/wal", "wal");
+        },
+        found: &[("node3", "down")],
+        cause: "wal or blocks is missing",
+        action: "testnet start 3",
+        undone: |net| renamed(net, "wal", "data/wal"),
+    },
+    Fault {
+        what: "a key of the replica is gone",
+        done: |net| {
+            net.succeed(&["testnet", "kill", "3"]);
+            renamed(net, "vote.pem", "vote.away");
+        },
+        found: &[("node3", "down")],
+        cause: "vote.pem",
+        action: "testnet start 3",
+        undone: |net| renamed(net, "vote.away", "vote.pem"),
+    },
+    Fault {
+        what: "a replica has a new disk",
+        done: |net| {
+            net.succeed(&["testnet", "kill", "3"]);
+            std::fs::remove_dir_all(net.dir().join("node3/data")).unwrap();
+            net.json(&["node", "recover", "--dir", "node3"]);
+            net.succeed(&["testnet", "start", "3"]);
+        },
+        found: &[("node3", "learner")],
+        cause: "the members name",
+        action: "node recover",
+        undone: do_nothing,
+    },
+];
+
+/// Each is named, with its cause and what to do, and no longer once it is undone.
+#[test]
+fn twelve_faults_are_named() {
+    let place = Place::new(58);
+    let net = place.testnet_with_links();
+    net.json(&["kv", "put", "a", "b"]);
+    for fault in FAULTS {
+        until_found(&net, &[]);
+        (fault.done)(&net);
+        let named = || found(&why(&net).1) == fault.found;
+        until(&format!("{}: {:?} is found", fault.what, fault.found), named);
+        let (exit, document) = why(&net);
+        let first = &document["findings"][0];
+        assert_eq!(exit, 10, "{}: {document}", fault.what);
+        let says = |field: &str, word: &str| first[field].as_str().unwrap().contains(word);
+        assert!(says("cause", fault.cause), "{}: {document}", fault.what);
+        assert!(says("action", fault.action), "{}: {document}", fault.what);
+        (fault.undone)(&net);
+    }
+}
+
 /// An old copy of its data: it would contradict what it said since, and does not vote.
 #[test]
 fn a_replica_that_forgot_its_votes_is_named() {

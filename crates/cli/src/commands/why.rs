@@ -2,9 +2,13 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
+use crate::testnet::Testnet;
+use crate::testnet::control::{self, Request};
 use quorate_client::{Client, ErrorCode, v1};
 use quorate_types::Members;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// Between the two looks: what does not move in this time stands still.
@@ -34,6 +38,51 @@ struct Picture<'n> {
     names: Vec<&'n str>,
     quorum: usize,
     answers: Vec<Option<Result<v1::Waits, String>>>,
+    /// What keeps those of a testnet from answering that do not run, by name, and what to do.
+    stopped: BTreeMap<String, (String, String)>,
+}
+
+/// What the supervisor of a testnet knows, if commands here talk to one.
+fn stopped_in_testnet(context: &Context) -> BTreeMap<String, (String, String)> {
+    let dir = Context::surroundings().filter(|_| context.global.endpoint.is_empty());
+    let asked = dir.and_then(|dir| Some((control::ask(&dir, &Request::Status).ok()?, dir)));
+    let Some((reply, dir)) = asked else { return BTreeMap::new() };
+    let told = reply.nodes.into_iter().enumerate().filter_map(|(index, node)| {
+        let told = match node.state.as_str() {
+            "paused" => (format!("{} is paused", node.name), format!("quorate testnet resume {index}")),
+            "down" => {
+                let words = last_words(&Testnet::node_dir(&dir, index).join("node.log"));
+                let start = format!("quorate testnet start {index}");
+                let (said, action) = match words {
+                    None => (String::new(), start),
+                    Some((error, None)) => {
+                        (format!("; its log: {error}"), format!("mend that, then {start}"))
+                    }
+                    Some((error, Some(fix))) => {
+                        (format!("; its log: {error}"), format!("{fix}; then {start}"))
+                    }
+                };
+                (format!("{} does not run: {}{said}", node.name, node.ended), action)
+            }
+            _ => return None,
+        };
+        Some((node.name, told))
+    });
+    told.collect()
+}
+
+/// The last error in the last lines of a log, in one line, and what it says to do.
+fn last_words(log: &Path) -> Option<(String, Option<String>)> {
+    const MOST_LINES: usize = 20;
+    let text = std::fs::read_to_string(log).ok()?;
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let last = &lines[lines.len().saturating_sub(MOST_LINES)..];
+    let begin = last.iter().rposition(|line| line.contains("error[") || line.contains("ERROR"))?;
+    let is_advice = |line: &&&str| line.starts_with("why:") || line.starts_with("fix:");
+    let said: Vec<&str> = last[begin..].iter().take_while(|line| !is_advice(line)).copied().collect();
+    let fix = last[begin..].iter().find_map(|line| line.strip_prefix("fix:"));
+    let words = said.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    Some((words, fix.map(|fix| fix.trim().to_owned())))
 }
 
 pub(crate) async fn run(context: &Context) -> Outcome<u8> {
@@ -46,7 +95,8 @@ pub(crate) async fn run(context: &Context) -> Outcome<u8> {
     let trust = client.trust();
     let before = Picture::take(trust.members(), &client).await;
     tokio::time::sleep(BETWEEN).await;
-    let now = Picture::take(trust.members(), &client).await;
+    let mut now = Picture::take(trust.members(), &client).await;
+    now.stopped = stopped_in_testnet(context);
     let commits = now.commits_since(&before);
     let findings = now.findings(commits);
     let present = now.voting();
@@ -104,7 +154,7 @@ impl<'n> Picture<'n> {
                 *answer = Some(Err(why.clone()));
             }
         }
-        Self { names, quorum: members.quorums().strong(), answers }
+        Self { names, quorum: members.quorums().strong(), answers, stopped: BTreeMap::new() }
     }
 
     fn said(&self) -> impl Iterator<Item = (usize, &v1::Waits)> {
@@ -187,6 +237,9 @@ impl<'n> Picture<'n> {
             Some(Finding { replica: Some(member), phase: phase.to_owned(), cause, action })
         };
         let Some(waits) = self.waits(member) else {
+            if let Some((cause, action)) = self.stopped.get(name) {
+                return finding("down", cause.clone(), action.clone());
+            }
             let heard: Vec<usize> = self.heard_by(member).collect();
             if heard.is_empty() {
                 let cause = format!("{name} does not answer, and none of its peers hears it");

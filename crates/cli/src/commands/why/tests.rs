@@ -5,7 +5,7 @@ const NAMES: [&str; 4] = ["node0", "node1", "node2", "node3"];
 /// Four members that all vote, hear each other, and wait for nothing.
 fn healthy() -> Picture<'static> {
     let answers = (0..4).map(|member| Some(Ok(waits(member, "normal")))).collect();
-    Picture { names: NAMES.to_vec(), quorum: 3, answers }
+    Picture { names: NAMES.to_vec(), quorum: 3, answers, stopped: BTreeMap::new() }
 }
 
 fn waits(member: u32, state: &str) -> v1::Waits {
