@@ -63,6 +63,15 @@ impl<S: Signer> Replica<S> {
         }
     }
 
+    /// The state with which the epoch began must be stored, which a restart may have found unstored: whoever comes without it cannot use the
+    /// blocks below, nor an older state, of which the certificates are of former keys (T1).
+    pub(crate) fn store_opening(&self, out: &mut Outbox) {
+        let seq = self.config.members.after();
+        if seq > Seq::ZERO && self.stable.base() == seq && self.executed >= seq {
+            out.push(Effect::StoreState { seq, certificate: self.config.members.closing().cloned() });
+        }
+    }
+
     /// A peer that is in an older epoch lacks its end; one that is in a later epoch has what is missing here.
     pub(crate) fn on_status_of_other_epoch(
         &mut self,

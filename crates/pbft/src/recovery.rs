@@ -78,6 +78,7 @@ impl<S: Signer> Replica<S> {
         self.catching_up = self.base.base() > self.executed;
         self.drop_overtaken_slots();
         self.greet(now, out);
+        self.store_opening(out);
         self.close_epoch(out);
     }
 

@@ -129,6 +129,8 @@ pub(crate) struct Node {
     pub(crate) may_vote: bool,
     /// Whether it has no state, not even that with which the epoch begins.
     pub(crate) blank: bool,
+    /// The heights of states that it wanted stored.
+    pub(crate) stored: Vec<Seq>,
     /// The last blocks of epochs that it said are over (G2).
     pub(crate) closed: Vec<Seq>,
     /// Peers in an older epoch, whom it wants to be sent its end.
@@ -186,6 +188,7 @@ impl Cluster {
             starts: 0,
             may_vote: true,
             blank: false,
+            stored: Vec::new(),
             closed: Vec::new(),
             handovers: Vec::new(),
             reserved: None,
@@ -294,7 +297,8 @@ impl Cluster {
             }
             Effect::SupplyBlocks { to, from } => self.supply(member, to, from),
             // These members keep no state.
-            Effect::StoreState { .. } | Effect::SupplyState { .. } | Effect::InstallState { .. } => {}
+            Effect::StoreState { seq, .. } => self.nodes[usize::from(member)].stored.push(seq),
+            Effect::SupplyState { .. } | Effect::InstallState { .. } => {}
             Effect::Report(report) => self.nodes[usize::from(member)].reports.push(report),
         }
     }

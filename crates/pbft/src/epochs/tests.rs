@@ -295,3 +295,24 @@ fn t3_a_state_with_which_an_epoch_begins_is_stable_by_its_opening() {
     let _ = cluster.input(3, Input::Installed(Box::new(state(Digest([6; 32])))));
     assert_eq!((cluster.status(3).phase, cluster.executed(3)), (crate::Phase::Halted, 0));
 }
+
+/// Seed 90312: a restart between the end of an epoch and its state being stored.
+#[test]
+fn t1_the_state_with_which_an_epoch_begins_is_stored() {
+    let mut cluster = later();
+    assert_eq!(cluster.nodes[0].stored, [LAST], "at its start");
+    order(&mut cluster, 0..8);
+    let last = cluster.status(0).stable;
+    assert!(last > LAST);
+    cluster.crash(0);
+    cluster.nodes[0].stored.clear();
+    cluster.start(0);
+    assert!(cluster.nodes[0].stored.is_empty(), "there is a later one");
+    // Who has not executed that far has nothing to store.
+    cluster.crash(3);
+    (cluster.nodes[3].blank, cluster.nodes[3].log) = (true, crate::testing::TestLog::default());
+    cluster.nodes[3].blocks.clear();
+    cluster.nodes[3].stored.clear();
+    cluster.start(3);
+    assert!(cluster.nodes[3].stored.is_empty());
+}
