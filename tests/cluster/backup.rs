@@ -5,6 +5,9 @@ use crate::harness::{Place, all_equal, until};
 use crate::load::Load;
 use std::path::Path;
 
+/// What is done to a file.
+type Damage = fn(&Path);
+
 fn flip(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();
     let middle = bytes.len() / 2;
@@ -96,7 +99,7 @@ fn a_backup_of_a_stopped_node_and_what_is_refused() {
     };
     std::fs::remove_dir_all(net.dir().join("node1/data")).unwrap();
     // Whatever is damaged, nothing is made of it.
-    let damages: [(&str, fn(&Path)); 3] = [
+    let damages: [(&str, Damage); 3] = [
         ("blocks/0000000000000001.blk", flip),
         ("blocks/0000000000000001.blk", halve),
         ("state.redb", halve),
