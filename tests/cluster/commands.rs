@@ -117,6 +117,8 @@ fn every_command_runs_against_a_live_testnet() {
         "node recover",
     ];
     run.extend(changes.map(str::to_owned));
+    // And backups: backup.rs.
+    run.extend(["backup create", "backup restore", "backup verify"].map(str::to_owned));
     assert_eq!(run, commands(&place), "every command is run, and no other");
 }
 
