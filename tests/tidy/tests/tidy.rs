@@ -18,7 +18,7 @@ const EDGES: &[(&str, &str)] = &[
     ("api", "types crypto proof"),
     ("network", "types crypto"),
     ("node", "types crypto codec pbft ledger storage engine proof api network"),
-    ("client", "types crypto proof api"),
+    ("client", "types crypto codec proof api"),
     ("cli", "node client proof storage ledger types crypto"),
     ("simulator", "types crypto codec pbft ledger storage engine"),
     ("bench", "types crypto codec ledger storage proof client simulator"),
@@ -112,7 +112,9 @@ fn nothing_banned_is_in_the_sources() {
         }
         // The runner of seeds tells which one panicked, and goes on.
         let runs_seeds = name.starts_with("crates/simulator/src/bin/");
-        assert!(runs_seeds || !text.contains("catch_unwind"), "catch_unwind in {name}");
+        // redb panics on some damaged pages: whoever opens such a file tells what is wrong with it.
+        let opens_state = name == "crates/storage/src/state.rs";
+        assert!(runs_seeds || opens_state || !text.contains("catch_unwind"), "catch_unwind in {name}");
         let crate_name = name.split('/').nth(1).unwrap_or_default();
         if PURE.contains(&crate_name) && !name.contains("/tests") && !name.contains("/bin/") {
             for banned in ["std::thread::", "std::net::", "Instant::now", "SystemTime::now"] {

@@ -310,7 +310,9 @@ fn t1_the_state_with_which_an_epoch_begins_is_stored() {
     assert!(cluster.nodes[0].stored.is_empty(), "there is a later one");
     // Who has not executed that far has nothing to store.
     cluster.crash(3);
-    (cluster.nodes[3].blank, cluster.nodes[3].log) = (true, crate::testing::TestLog::default());
+    let (base, stable) = (cluster.members.opening(), BaseProof::Genesis);
+    let anchor = Record::Anchor { epoch: Epoch::new(1), view: View::ZERO, active: true, base, stable };
+    (cluster.nodes[3].blank, cluster.nodes[3].log.durable) = (true, vec![anchor]);
     cluster.nodes[3].blocks.clear();
     cluster.nodes[3].stored.clear();
     cluster.start(3);
