@@ -15,16 +15,16 @@ use quorate_types::{
 };
 use std::sync::Arc;
 
-/// The signatures that a transaction stands on: its sender's, and of a change of the members those of whoever is to join (G5). A payload that
+/// Adds the signatures that a transaction stands on: its sender's, and of a change of the members those of whoever is to join (G5). A payload that
 /// does not read back fails when it is executed.
-pub fn claims_of(signed: &SignedTransaction) -> Vec<Claim> {
+pub fn add_claims_of(signed: &SignedTransaction, claims: &mut Vec<Claim>) {
     let transaction = &signed.transaction;
-    let mut claims = vec![Claim {
+    claims.push(Claim {
         key: transaction.sender,
         message: transaction.signed_bytes(),
         signature: signed.signature,
         rule: Rule::Zip215,
-    }];
+    });
     if transaction.app == governance::APP {
         let asked = Governance::from_payload(&transaction.payload);
         let proofs = asked.iter().flat_map(|asked| asked.proofs(&transaction.ledger));
@@ -32,7 +32,6 @@ pub fn claims_of(signed: &SignedTransaction) -> Vec<Claim> {
         let strict = |(key, message, signature)| Claim { key, message, signature, rule: Rule::Strict };
         claims.extend(proofs.map(strict));
     }
-    claims
 }
 
 /// A transaction with its id computed. Only hashing makes one.
@@ -252,7 +251,7 @@ impl Claims<'_> {
         if !transaction.within_limits(limits::MAX_TRANSACTION_BYTES) {
             return Err(Malformed::TooLarge);
         }
-        self.out.extend(claims_of(signed));
+        add_claims_of(signed, self.out);
         Ok(())
     }
 

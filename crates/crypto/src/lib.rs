@@ -13,7 +13,9 @@ pub mod sparse;
 pub mod verify;
 
 pub use cache::Cache;
-pub use checked::{CheckedBlock, CheckedMessage, CheckedRecord, HashedBatch, HashedTransaction, claims_of};
+pub use checked::{
+    CheckedBlock, CheckedMessage, CheckedRecord, HashedBatch, HashedTransaction, add_claims_of,
+};
 pub use digest::{
     base_proof_digest, genesis_ledger_id, header_hash, last_linked, members_hash, null_batch_digest,
     prepared_set_digest, sha256, transaction_id, view_change_digest,

@@ -5,7 +5,7 @@
 
 use crate::trust::{CertificateError, TrustRoot};
 use quorate_crypto::{
-    Claim, Ed25519Verifier, HashedBatch, Verifier, claims_of, header_hash, merkle_root, null_batch_digest,
+    Ed25519Verifier, HashedBatch, Verifier, add_claims_of, header_hash, merkle_root, null_batch_digest,
 };
 use quorate_types::{
     Batch, Block, BlockCertificate, Digest, Epoch, Header, LedgerTime, ReplicaId, Seq, TransactionId,
@@ -85,21 +85,22 @@ pub fn check_contents(
     trust: &TrustRoot,
     blocks: &[(&Block, &[TransactionResult])],
 ) -> Vec<Result<CheckedContents, ChainError>> {
-    // Each with the place of its transaction in the block.
-    let mut claims: Vec<(usize, Claim)> = Vec::new();
+    let mut claims = Vec::new();
+    // Of each claim, the place of its transaction in the block.
+    let mut places = Vec::new();
     let checked: Vec<_> = blocks
         .iter()
         .map(|(block, results)| {
             let contents = check_hashes(trust, &block.header, block.batch.clone(), results)?;
             let start = claims.len();
             let transactions = contents.batch.iter().flat_map(|batch| batch.transactions()).enumerate();
-            claims.extend(transactions.flat_map(|(place, (_, signed))| {
-                claims_of(signed).into_iter().map(move |claim| (place, claim))
-            }));
+            for (place, (_, signed)) in transactions {
+                add_claims_of(signed, &mut claims);
+                places.resize(claims.len(), place);
+            }
             Ok((contents, start..claims.len()))
         })
         .collect();
-    let (places, claims): (Vec<usize>, Vec<Claim>) = claims.into_iter().unzip();
     let verdicts = Ed25519Verifier.verify(&claims);
     let signed = |(contents, range): (CheckedContents, Range<usize>)| {
         let unsigned = range.into_iter().find(|at| !verdicts[*at]);
