@@ -7,7 +7,7 @@ use crate::shared::{Shared, post};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use quorate_api::v1;
 use quorate_engine::{Event, TransferRecord};
-use quorate_storage::{RealDisk, StateSupply, TransferFile};
+use quorate_storage::{RealDisk, RedbStateStore, StateSupply, TransferFile};
 use quorate_types::{Epoch, Fetch, Handover, Message, ReplicaId, Seq};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,30 +39,17 @@ pub(crate) fn run(
     let mut supply = StateSupply::default();
     loop {
         match input.recv_timeout(IDLE) {
-            Ok(SupplyInput::Asked(to, fetch)) => {
-                let Ok(answer) = shared.blocks.with(|blocks| supply.answer(&fetch, blocks, &store)) else {
-                    return;
-                };
-                match answer {
-                    Ok(Some(message)) => post(core, CoreInput::Event(Event::StateRead { to, message })),
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(event = "state_read_failed", %error, "cannot read the state")
-                    }
-                }
-            }
-            Ok(SupplyInput::AskedByClient(fetch, to)) => {
-                let Ok(answer) = shared.blocks.with(|blocks| supply.answer(&fetch, blocks, &store)) else {
-                    return;
-                };
-                match answer {
-                    // Whoever asked may have gone.
-                    Ok(answer) => drop(to.send(answer)),
-                    Err(error) => {
-                        tracing::error!(event = "state_read_failed", %error, "cannot read the state");
-                    }
-                }
-            }
+            Ok(SupplyInput::Asked(to, fetch)) => match answer(&mut supply, shared, &store, &fetch) {
+                Ok(Some(message)) => post(core, CoreInput::Event(Event::StateRead { to, message })),
+                Ok(None) | Err(Unread::Failed) => {}
+                Err(Unread::Closed) => return,
+            },
+            Ok(SupplyInput::AskedByClient(fetch, to)) => match answer(&mut supply, shared, &store, &fetch) {
+                // Whoever asked may have gone.
+                Ok(answer) => drop(to.send(answer)),
+                Err(Unread::Failed) => {}
+                Err(Unread::Closed) => return,
+            },
             Ok(SupplyInput::Handover(to, epoch)) => match shared.handovers.get(epoch) {
                 Ok(Some(Handover { certificate, .. })) => {
                     post(core, CoreInput::Event(Event::HandoverRead { to, certificate }));
@@ -77,6 +64,29 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// Why nothing was read.
+enum Unread {
+    /// The stores are closed.
+    Closed,
+    /// As the log tells.
+    Failed,
+}
+
+/// What answers this, if anything does.
+fn answer(
+    supply: &mut StateSupply,
+    shared: &Shared,
+    store: &RedbStateStore,
+    fetch: &Fetch,
+) -> Result<Option<Message>, Unread> {
+    let read =
+        shared.blocks.with(|blocks| supply.answer(fetch, blocks, store)).map_err(|_| Unread::Closed)?;
+    read.map_err(|error| {
+        tracing::error!(event = "state_read_failed", %error, "cannot read the state");
+        Unread::Failed
+    })
 }
 
 impl Service {
