@@ -223,6 +223,12 @@ impl Machine {
         Arc::new(ExecutedBlock { sealed: Arc::new(sealed), own_changes })
     }
 
+    /// Flips a bit of the value of a key in memory, and nowhere else, as failing memory would; returns whether there was one to flip.
+    /// For faults of testnets and simulations: what is executed from here on differs from what others execute (K4).
+    pub fn corrupt(&mut self, key: &[u8]) -> bool {
+        self.state.write().corrupt(key)
+    }
+
     /// What changed since the last commit up to and including block `upto`, with the hash of that block's header; `None` if
     /// that block is committed already or not executed yet. Blocks above it may be executed: they are not included (K1).
     pub fn changes_since_commit(&self, upto: Seq) -> Option<(Digest, StateChanges)> {

@@ -67,6 +67,16 @@ impl State {
         (header, self.header_hash)
     }
 
+    /// See [`crate::Machine::corrupt`].
+    pub(crate) fn corrupt(&mut self, key: &[u8]) -> bool {
+        let Some(mut stored) = self.kv_get(key) else { return false };
+        let Some(last) = stored.value.last_mut() else { return false };
+        *last ^= 1;
+        let leaf: Arc<[u8]> = stored.to_bytes().into();
+        self.tree.apply(&Changes::from([(StateKey::Kv(key).to_bytes(), Some(leaf))]));
+        true
+    }
+
     /// What gateways ask, as of now.
     pub fn admission_control(&self) -> AdmissionControl {
         AdmissionControl::of(self)

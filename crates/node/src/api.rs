@@ -13,6 +13,7 @@ use quorate_api::v1::ledger_server::Ledger;
 use quorate_api::{certificate_to, header_to, receipt_to, transaction_from, transaction_to, v1};
 use quorate_crypto::{HashedTransaction, MerkleTree, transaction_id};
 use quorate_engine::{Answer, Event, receipt};
+use quorate_pbft::Phase;
 use quorate_proof::Receipt;
 use quorate_storage::StoredBlock;
 use quorate_storage::index::number_key;
@@ -468,6 +469,9 @@ impl Ledger for Service {
         request: Request<v1::ReadLocalRequest>,
     ) -> Result<Response<v1::ReadLocalResponse>, Status> {
         use v1::read_local_request::Query;
+        if self.shared.published().status.phase == Phase::Halted {
+            return Err(Status::failed_precondition(crate::explain::QUARANTINED));
+        }
         let state = self.shared.state.read();
         let mut response = v1::ReadLocalResponse {
             height: state.height().get(),

@@ -145,6 +145,8 @@ pub struct TestnetSection {
     pub slow_log_sync_ms: u64,
     /// Lets the log's sync fail once so many have succeeded.
     pub fail_log_sync_after: Option<u64>,
+    /// Flips a bit of the value of this key in memory, once it is there: the replica's ledger then differs from the others'.
+    pub corrupt_key: Option<String>,
 }
 
 /// Why a configuration cannot be used.
@@ -156,7 +158,9 @@ pub enum ConfigError {
     Parse(PathBuf, toml::de::Error),
     #[error("environment variable {0}: {1}")]
     Environment(String, String),
-    #[error("testnet.slow-log-sync-ms and fail-log-sync-after need testnet.fault-injection = true")]
+    #[error(
+        "testnet.slow-log-sync-ms, fail-log-sync-after and corrupt-key need testnet.fault-injection = true"
+    )]
     FaultInjection,
 }
 
@@ -210,7 +214,10 @@ impl FileConfig {
             *path = base.join(&*path);
         }
         let faults = &config.testnet;
-        if !faults.fault_injection && (faults.slow_log_sync_ms > 0 || faults.fail_log_sync_after.is_some()) {
+        let any = faults.slow_log_sync_ms > 0
+            || faults.fail_log_sync_after.is_some()
+            || faults.corrupt_key.is_some();
+        if any && !faults.fault_injection {
             return Err(ConfigError::FaultInjection);
         }
         Ok(config)

@@ -3,6 +3,7 @@
 
 use crate::checkpoints::Checkpoints;
 use crate::core_thread::CoreInput;
+use crate::faults::Corruption;
 use crate::shared::{Shared, post};
 use crate::stop::disk_failed;
 use crossbeam_channel::{Receiver, Sender};
@@ -45,6 +46,7 @@ pub(crate) fn run(
     input: &Receiver<ExecutionInput>,
     core: &Sender<CoreInput>,
     retain_blocks: Option<u64>,
+    mut corruption: Corruption,
 ) {
     let checkpoints = Checkpoints::start(shared.clone(), core.clone(), retain_blocks);
     while let Ok(next) = input.recv() {
@@ -54,6 +56,7 @@ pub(crate) fn run(
         match next {
             ExecutionInput::Execute { seq, batch } => {
                 let block = machine.execute(seq, batch);
+                corruption.strike(&mut machine);
                 keep(shared, &block);
                 post(core, CoreInput::Event(Event::Executed(block)));
             }

@@ -100,6 +100,10 @@ fn timer_name(timer: WaitTimer) -> &'static str {
     }
 }
 
+/// K4: what a replica says to whoever wants to read from its state.
+pub(crate) const QUARANTINED: &str =
+    "its ledger contradicts a certificate, so nothing is read from it: see its log";
+
 /// The state of a node in a word, and what it waits for if it does not vote.
 pub(crate) fn describe(published: &Published, may_vote: bool) -> (&'static str, String) {
     let status = &published.status;

@@ -1,11 +1,29 @@
-//! Faults for testnets: a disk that is slow or fails. Never wrapped around the disk of a node that did not ask for it.
+//! Faults for testnets: a disk that is slow or fails, memory that fails. No node has them that did not ask for it.
 
+use quorate_ledger::Machine;
 use quorate_storage::{Disk, RealDisk};
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::metrics::Metrics;
 use std::sync::Arc;
+
+/// Memory that fails once, where a key's value stands.
+pub(crate) struct Corruption(Option<String>);
+
+impl Corruption {
+    pub(crate) fn of(key: Option<String>) -> Self {
+        Self(key)
+    }
+
+    /// After a block: as soon as the key is there, a bit of its value flips.
+    pub(crate) fn strike(&mut self, machine: &mut Machine) {
+        if self.0.as_ref().is_some_and(|key| machine.corrupt(key.as_bytes())) {
+            self.0 = None;
+            tracing::warn!(event = "fault_injected", "flipped a bit in memory, as testnet.corrupt-key asks");
+        }
+    }
+}
 
 /// The log's disk: measured, and on command slow or failing.
 pub(crate) struct LogDisk {

@@ -23,7 +23,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Signatures in the order in which they were made.
 type Signatures = Arc<Mutex<VecDeque<Signature>>>;
@@ -33,7 +33,7 @@ type RecordedInstall = (Seq, Digest, LedgerTime, Outlook, BlockCertificate);
 /// Version, genesis file, epoch, its members, member, whether it may vote, nonce, clocks; then what was found on disk.
 type StartFrame = (
     (u32, String, (Epoch, MemberSet), (ReplicaId, bool), [u8; 32], (u64, u64)),
-    (Vec<Record>, (Seq, Digest, LedgerTime), Vec<(Seq, Digest)>, Seq, Vec<(Seq, Digest)>, Outlook),
+    (Vec<Record>, (Seq, Digest, LedgerTime), Vec<(Seq, Digest)>, Seq, Vec<(Seq, Digest)>, (Outlook, Seq)),
 );
 /// Clocks, kind and payload of the input.
 type InputFrame = ((u64, u64), u8, Vec<u8>);
@@ -122,12 +122,20 @@ impl FileRecorder {
         let path = directory.join(format!("{:016}-{}.recording", beginning.now.wall.0, beginning.config.me));
         let file = File::options().write(true).create_new(true).open(&path)?;
         let mut recorder = Self { file: Some(file), path, made };
-        let Recovered { records: _, executed, batches, certified, headers, outlook } = beginning.recovered;
+        let Recovered { records: _, executed, batches, certified, headers, outlook, disputed } =
+            beginning.recovered;
         let Config { me, nonce, may_vote, ref members, .. } = *beginning.config;
         let set = (members.epoch(), beginning.seats.clone());
         let start: StartFrame = (
             (VERSION, beginning.genesis_text.to_owned(), set, (me, may_vote), nonce, clocks(beginning.now)),
-            (beginning.records.clone(), *executed, batches.clone(), *certified, headers.clone(), *outlook),
+            (
+                beginning.records.clone(),
+                *executed,
+                batches.clone(),
+                *certified,
+                headers.clone(),
+                (*outlook, *disputed),
+            ),
         );
         recorder.write(&encode(&start));
         Ok(recorder)
@@ -316,14 +324,14 @@ impl Replayer {
         }
         let genesis = genesis_file::parse(&genesis_text).map_err(|error| malformed(error.to_string()))?;
         let trust = TrustRoot::from_genesis(genesis).map_err(|error| malformed(error.to_string()))?;
-        let (records, executed, batches, certified, headers, outlook) = found;
+        let (records, executed, batches, certified, headers, (outlook, disputed)) = found;
         let cache = Cache::new(1 << 16);
         let members = seats.members(trust.ledger(), epoch).map_err(|error| malformed(error.to_string()))?;
         let records = verify_all(&members, &Ed25519Verifier, &cache, records)
             .into_iter()
             .collect::<Result<Vec<Verified<_>>, _>>()
             .map_err(|why| malformed(format!("a record does not verify: {why}")))?;
-        let recovered = Recovered { records, executed, batches, certified, headers, outlook };
+        let recovered = Recovered { records, executed, batches, certified, headers, outlook, disputed };
         let member = members.get(me).ok_or_else(|| malformed("the member is none".to_owned()))?;
         let signatures = made.len() as u64;
         let recorded = Signatures::new(Mutex::new(made.into()));

@@ -4,7 +4,7 @@ use crate::api::Service;
 use crate::config::{ConfigError, FileConfig, LogFormat};
 use crate::core_thread::{Clocks, CoreInput, CoreThread};
 use crate::execution::ExecutionInput;
-use crate::faults::LogDisk;
+use crate::faults::{Corruption, LogDisk};
 use crate::member::{Keys, Member};
 use crate::membership::Readiness;
 use crate::metrics::Metrics;
@@ -527,8 +527,9 @@ fn spawn_threads(
     threads.push(named("log", move || log_thread::run(log, &turns, &log_outward)));
     let (execution_shared, to_core) = (shared.clone(), core.clone());
     let retain = config.storage.retain_blocks;
+    let corruption = Corruption::of(config.testnet.corrupt_key.clone());
     let execution_thread = named("execution", move || {
-        execution::run(machine, &execution_shared, &execution_input, &to_core, retain)
+        execution::run(machine, &execution_shared, &execution_input, &to_core, retain, corruption)
     });
     let thread = CoreThread { host, clocks, input: core_input, log: log_sender, outward };
     threads.push(named("core", move || thread.run(first)));

@@ -2,10 +2,10 @@
 
 use crate::config::StorageSection;
 use crate::start::NodeError;
-use quorate_ledger::{LedgerError, Machine};
-use quorate_storage::blocks::read_base;
+use quorate_ledger::{ExecutedBlock, LedgerError, Machine};
+use quorate_storage::blocks::{Disputed, read_base};
 use quorate_storage::index::index_entries;
-use quorate_storage::recovery::{Opened, RecoveryError, open_blocks, replay};
+use quorate_storage::recovery::{Opened, RecoveryError, Replayed, open_blocks, replay, stable_of};
 use quorate_storage::{BlockStore, DataDirectory, RealDisk, RedbStateStore};
 use quorate_types::{Genesis, LedgerId, Record};
 use std::path::Path;
@@ -50,7 +50,7 @@ fn open_once(
     let mut state =
         RedbStateStore::open(&directory.state()).map_err(|error| NodeError::State(error.to_string()))?;
     let disk = || RealDisk::open(&directory.blocks());
-    let (blocks, opened) = open_blocks(disk, (ledger, section.block_file_bytes()), &state, records)?;
+    let (mut blocks, opened) = open_blocks(disk, (ledger, section.block_file_bytes()), &state, records)?;
     match opened {
         Opened::AsTheyWere => {}
         Opened::Installed => tracing::info!(
@@ -65,9 +65,17 @@ fn open_once(
             blocks.first()
         ),
     }
-    let machine = replay(genesis, &blocks, &mut state, |state, block| {
+    let index = |state: &mut RedbStateStore, block: &ExecutedBlock| {
         state.index_block(block.header.height, index_entries(block.header.height, block.transactions()));
-    })?;
+    };
+    let Replayed { machine, disputed } = replay(genesis, &mut blocks, &mut state, stable_of(records), index)?;
+    if let Some(Disputed { from, to }) = disputed {
+        tracing::error!(
+            event = "blocks_disputed",
+            %from, %to,
+            "executing block {from} again gives another header than before: the blocks from there on are set aside as *.disputed and come again from the others; up to block {to} this replica signs nothing. Test this machine's memory"
+        );
+    }
     Ok(Stores { blocks, state, machine })
 }
 

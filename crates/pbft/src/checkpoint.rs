@@ -57,7 +57,8 @@ impl<S: Signer> Replica<S> {
 
     fn say_checkpoint(&mut self, seq: Seq, out: &mut Outbox) {
         let every = self.config.parameters.checkpoint_every;
-        if !self.can_vote() || seq <= self.base.base() || seq > self.durable || !seq.is_checkpoint(every) {
+        let due = seq > self.base.base() && seq <= self.durable && !self.is_disputed(seq);
+        if !self.can_vote() || !due || !seq.is_checkpoint(every) {
             return;
         }
         let Some(header) = self.headers.get(&seq).copied() else { return };

@@ -157,13 +157,18 @@ impl<S: Signer> Replica<S> {
 
     /// ATTEST of an executed block, unless its certificate is known and nobody waits for it.
     fn attest(&mut self, seq: Seq, header: Digest, out: &mut Outbox) {
-        if self.check_certified(seq, header, out) && self.can_vote() {
+        if self.check_certified(seq, header, out) && self.can_vote() && !self.is_disputed(seq) {
             let signed = self.pledges.pledge(Statement::Attest { seq, header }, out);
             let me = self.me();
             self.attestations.tallies.entry(seq).or_default().insert(me, (header, signed.signature));
             out.broadcast(Message::Vote(signed));
         }
         self.certify(seq, out);
+    }
+
+    /// Whether another start may have said something else of this block (K4).
+    pub(crate) fn is_disputed(&self, seq: Seq) -> bool {
+        seq <= self.disputed && !mutant("m62")
     }
 
     /// Compares the own header with a certificate that came first (K4); returns whether none is held.

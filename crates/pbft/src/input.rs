@@ -58,4 +58,6 @@ pub struct Recovered {
     pub headers: Vec<(Seq, Digest)>,
     /// What the executed state asks of the blocks to come; `closes` is of the epoch that the replica is in.
     pub outlook: Outlook,
+    /// Up to this block the replica may have said what it found to be wrong since: nothing is said of these again (K4).
+    pub disputed: Seq,
 }

@@ -45,7 +45,7 @@ impl Greeting {
 impl<S: Signer> Replica<S> {
     /// Rebuilds the position that the log records, and asks peers what they hold of it.
     pub(crate) fn recover(&mut self, recovered: Recovered, now: Now, out: &mut Outbox) {
-        let Recovered { records, executed, batches, certified, headers, outlook } = recovered;
+        let Recovered { records, executed, batches, certified, headers, outlook, disputed } = recovered;
         // Whatever is said of an epoch is in the log that begins with its anchor, until a later checkpoint is stable.
         self.greeting.first_start = records.len() <= 1 && executed.0 == self.config.members.after();
         (self.base, self.stable) = (self.config.members.opening(), self.config.members.opening());
@@ -70,6 +70,7 @@ impl<S: Signer> Replica<S> {
         self.attestations.start_at(certified);
         self.attestations.prove_by_links(self.stable.base());
         self.durable = self.stable.base();
+        self.disputed = disputed;
         self.adopt_executed(batches);
         self.void_slots_beyond_end();
         self.hold_recorded_requests(now);

@@ -73,6 +73,8 @@ pub struct Replica<S> {
     pub(crate) greeting: Greeting,
     pub(crate) learner: bool,
     pub(crate) halted: bool,
+    /// Nothing is said of executed blocks up to here: another start may have said something else (K4).
+    pub(crate) disputed: Seq,
     pub(crate) catching_up: bool,
     /// A fetched state that takes the place of the executed one: until then nothing is handed to execution (T3).
     pub(crate) installing: Option<Seq>,
@@ -164,6 +166,7 @@ impl<S: Signer> Replica<S> {
             greeting: Greeting::new(config.nonce),
             learner: !config.may_vote,
             halted: false,
+            disputed: Seq::ZERO,
             catching_up: false,
             installing: None,
             mark_floor: Seq::ZERO,

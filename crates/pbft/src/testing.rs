@@ -239,6 +239,7 @@ impl Cluster {
             certified,
             headers: node.blocks.iter().map(|(header, hash, _)| (header.height, *hash)).collect(),
             outlook: Outlook { obligation: None, closes: closes(self.change, executed.0) },
+            disputed: Seq::ZERO,
         };
         let mut out = Outbox::new();
         node.replica = Some(Replica::start(config, key(member), recovered, self.now, &mut out));

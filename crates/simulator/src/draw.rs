@@ -15,6 +15,8 @@ pub enum Betrayal {
     Damage(DiskFault),
     /// Syncs succeed and keep nothing.
     LyingSync,
+    /// A bit of its memory flips, now and then.
+    Memory,
 }
 
 /// What a seed drew.
@@ -102,6 +104,13 @@ fn changes(seed: u64) -> u64 {
     on(&mut Random::new(seed ^ 0x0C4A_96E5), 200, 40)
 }
 
+/// From a stream of its own, as well: of some whose disks would betray them it is the memory.
+fn forgetful(seed: u64, betrayed: Vec<(ReplicaId, Betrayal)>) -> Vec<(ReplicaId, Betrayal)> {
+    let mut random = Random::new(seed ^ 0x3E30_27F1);
+    let mut drawn = |betrayal| if random.permille(250) { Betrayal::Memory } else { betrayal };
+    betrayed.into_iter().map(|(member, betrayal)| (member, drawn(betrayal))).collect()
+}
+
 /// A thing of a class of faults that is on in so many of a thousand seeds.
 fn on(random: &mut Random, chance: u64, most: u64) -> u64 {
     if random.permille(chance) { random.below(most) } else { 0 }
@@ -159,7 +168,7 @@ impl Draw {
             steps: random.between(280, 900) / (1 + u64::from(n > 7)),
             blocks: random.between(101, 112),
             liars,
-            betrayed,
+            betrayed: forgetful(seed, betrayed),
             dead,
             beyond_budget,
             repair_bytes: random.pick(&[2_000, 20_000, 4 << 20, 4 << 20]),

@@ -56,4 +56,5 @@ pub const MUTANTS: &[Mutant] = &[
     ("m56", "slots beyond the end of an epoch are executed"),
     ("m57", "amnesia is inferred from votes at or below stable"),
     ("m58", "a verification is remembered without the signature"),
+    ("m62", "of a block that executes to something else the second time it is said again"),
 ];

@@ -7,7 +7,7 @@ use quorate_crypto::Signer;
 use quorate_engine::{Host, HostConfig};
 use quorate_ledger::{Machine, MemoryStateStore};
 use quorate_pbft::{Config, Outbox, Tuning};
-use quorate_storage::recovery::{Found, open_blocks, open_epoch, recover, replay};
+use quorate_storage::recovery::{Found, Replayed, open_blocks, open_epoch, recover, replay, stable_of};
 use quorate_storage::{
     BlockStore, Handovers, SegmentedLog, SimulatedDisk, StateSupply, TransferFile, transfer,
 };
@@ -185,7 +185,8 @@ impl Node {
         let (mut blocks, _) =
             open_blocks(disk, (ledger, BLOCK_FILE_BYTES), &self.disks.state, &found.records)
                 .map_err(|error| damaged("blocks", &error))?;
-        let machine = replay(genesis, &blocks, &mut self.disks.state, |_, _| {})
+        let stable = stable_of(&found.records);
+        let Replayed { machine, .. } = replay(genesis, &mut blocks, &mut self.disks.state, stable, |_, _| {})
             .map_err(|error| damaged("replay", &error))?;
         let mut handovers = Handovers::new(self.disks.handovers.clone(), ledger);
         let mut watched = WatchedLog { log: &mut log, promised: &mut self.promised };

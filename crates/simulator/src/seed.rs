@@ -193,11 +193,8 @@ impl<'d> Run<'d> {
         self.cluster.look();
         watch(&mut self.cluster);
         self.report.states.insert(self.cluster.abstract_state());
-        match self.cluster.checkers.violations.first() {
-            Some(violation) => {
-                let violation = violation.clone();
-                Err(self.failure(violation))
-            }
+        match self.cluster.checkers.violations.first().cloned().or_else(|| self.contradiction()) {
+            Some(violation) => Err(self.failure(violation)),
             None => Ok(()),
         }
     }
@@ -293,6 +290,9 @@ impl<'d> Run<'d> {
         for (member, betrayal) in &self.draw.betrayed {
             let strikes = self.cluster.random.permille(10);
             match betrayal {
+                Betrayal::Memory if strikes => {
+                    self.cluster.corrupt_memory(*member);
+                }
                 Betrayal::LyingSync if self.cluster.is_up(*member) => self.cluster.lie_about_syncs(*member),
                 Betrayal::Damage(DiskFault::Old) if !self.cluster.has_backup(*member) && strikes => {
                     self.cluster.back_up(*member);
@@ -306,9 +306,27 @@ impl<'d> Run<'d> {
         }
     }
 
+    /// What betrays a member.
+    fn betrayal(&self, member: ReplicaId) -> Option<Betrayal> {
+        self.draw.betrayed.iter().find(|(other, _)| *other == member).map(|(_, betrayal)| *betrayal)
+    }
+
+    /// Whether this is a member whose memory failed now and then. It lies without knowing, and never contradicts what it said (K4).
+    fn is_forgetful(&self, member: ReplicaId) -> bool {
+        self.betrayal(member) == Some(Betrayal::Memory)
+    }
+
+    /// An ATTEST may be contradicted if power was cut before its block was durable; what the log holds may not.
+    fn contradiction(&self) -> Option<Violation> {
+        let mut culprits = self.cluster.checkers.against_log().into_iter();
+        let culprit = culprits.find(|culprit| self.is_forgetful(*culprit))?;
+        let what = format!("{culprit} executed something else the second time, and said so");
+        Some(Violation { property: "K4 of what is disputed nothing is said", what })
+    }
+
     /// Starts a member again. One whose disks betrayed it may refuse; any other must start.
     fn restart(&mut self, member: ReplicaId) {
-        let betrayed = self.draw.betrayed.iter().any(|(other, _)| *other == member);
+        let betrayed = self.betrayal(member).is_some_and(|betrayal| betrayal != Betrayal::Memory);
         match self.cluster.try_start(member) {
             Err(why) if !betrayed => {
                 let what = format!("{member} does not start: {why}");
@@ -364,6 +382,9 @@ impl<'d> Run<'d> {
                 self.cluster.crash(member);
             } else {
                 self.cluster.mend_disks(member);
+                if self.is_forgetful(member) {
+                    self.cluster.crash(member);
+                }
                 self.restart(member);
             }
         }
@@ -406,11 +427,11 @@ impl<'d> Run<'d> {
         format!("{statuses:#?}")
     }
 
-    /// Everyone who lives and does not lie is at the same height (L2).
+    /// Everyone who lives and does not lie is at the same height (L2), and who found out that its memory had failed (K4).
     fn converged(&self) -> bool {
         let height = self.cluster.checkers.height();
         ReplicaId::all(self.draw.n)
-            .filter(|member| !self.cluster.checkers.faulty.contains(member))
+            .filter(|member| !self.cluster.checkers.faulty.contains(member) || self.is_forgetful(*member))
             .filter_map(|member| self.cluster.status(member))
             .all(|status| status.executed.get() == height && status.phase != Phase::Learner)
     }

@@ -3,6 +3,8 @@
 
 pub mod audit;
 mod base;
+mod dispute;
+mod small_file;
 
 use crate::disk::Disk;
 use crate::frame::{Position, Seed};
@@ -12,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 pub use base::{Base, read_base};
+pub use dispute::Disputed;
 
 /// Bytes after which a new file is begun.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -49,6 +52,7 @@ pub struct BlockStore<D> {
     file_bytes: usize,
     /// What lies below the first block, if that is not block 1.
     base: Option<Base>,
+    disputed: Option<Disputed>,
     file: u64,
     offset: usize,
     blocks: Vec<Place>,
@@ -72,12 +76,13 @@ fn number_of(name: &str) -> Option<u64> {
 /// What the names of files end with that were damaged, and set aside.
 const ASIDE: &str = ".damaged";
 
-/// Sets all files aside that are on this disk: whoever wants to know what was in them finds them beside the new ones.
+/// Sets all blocks aside that are on this disk: whoever wants to know what was in them finds them beside the new ones. What is
+/// disputed stays known.
 ///
 /// # Errors
 /// If the disk fails.
 pub fn set_aside<D: Disk>(disk: &mut D) -> io::Result<()> {
-    for name in disk.list()?.iter().filter(|name| !name.ends_with(ASIDE)) {
+    for name in disk.list()?.iter().filter(|name| number_of(name).is_some() || *name == base::NAME) {
         disk.rename(name, &format!("{name}{ASIDE}"))?;
     }
     disk.sync_directory()
@@ -111,6 +116,7 @@ impl<D: Disk> BlockStore<D> {
             file_bytes,
             file: base.as_ref().map_or(1, |base| base.first_file),
             base,
+            disputed: dispute::read_disputed(&disk, ledger)?,
             offset: 0,
             blocks: Vec::new(),
             certificates: BTreeMap::new(),
@@ -186,6 +192,11 @@ impl<D: Disk> BlockStore<D> {
     /// The height of the last block; that of the base, or zero, if there is none.
     pub fn tip(&self) -> Seq {
         self.below_first().plus(self.blocks.len() as u64)
+    }
+
+    /// The highest block that a certificate here proves, itself or by the headers up to another.
+    pub fn proven(&self) -> Seq {
+        self.certificates.keys().next_back().copied().unwrap_or(Seq::ZERO).max(self.below_first())
     }
 
     /// Every block up to this one has its certificate.

@@ -1,6 +1,6 @@
 //! From what is on disk to a machine and a core that go on where they were. The node and the simulator call the same.
 
-use crate::blocks::{BlockStore, set_aside};
+use crate::blocks::{BlockStore, Disputed, set_aside};
 use crate::disk::Disk;
 use crate::handovers::Handovers;
 use crate::log::LogError;
@@ -97,16 +97,79 @@ fn finish_install<D: Disk, S: StateStore>(
     }
 }
 
+/// A machine that goes on from the stores.
+#[derive(Debug)]
+pub struct Replayed {
+    pub machine: Machine,
+    /// Blocks that were found to be disputed this time, and set aside.
+    pub disputed: Option<Disputed>,
+}
+
 /// The machine at the last intact block: the state of the last checkpoint and the blocks since (K1). `on_block` sees each
 /// block that is executed again, for indexes that are written behind.
 ///
+/// If executing a block again gives another header, and nothing proves the one that is stored, the machine that wrote it erred then or
+/// errs now: the block and those above it are set aside, and come again from the members (K4).
+///
 /// # Errors
-/// If a store cannot be read, or executing a block again gives another header.
+/// If a store cannot be read, or executing a block again gives another header than the one that is proven.
 pub fn replay<D: Disk, S: StateStore>(
+    genesis: &Genesis,
+    blocks: &mut BlockStore<D>,
+    store: &mut S,
+    stable: Seq,
+    mut on_block: impl FnMut(&mut S, &ExecutedBlock),
+) -> Result<Replayed, RecoveryError> {
+    match execute_again(genesis, blocks, store, &mut on_block)? {
+        Again::Same(machine) => Ok(Replayed { machine, disputed: None }),
+        Again::Differs(height) if height > stable.max(blocks.proven()) => {
+            let disputed = blocks.dispute(height)?;
+            match execute_again(genesis, blocks, store, &mut on_block)? {
+                Again::Same(machine) => Ok(Replayed { machine, disputed: Some(disputed) }),
+                Again::Differs(height) => Err(differs(height)),
+            }
+        }
+        Again::Differs(height) => Err(differs(height)),
+    }
+}
+
+fn differs(height: Seq) -> RecoveryError {
+    RecoveryError::Corrupt(format!("executing block {height} again gives another header"))
+}
+
+/// What came of executing the blocks again.
+enum Again {
+    Same(Machine),
+    /// The first block with another header.
+    Differs(Seq),
+}
+
+fn execute_again<D: Disk, S: StateStore>(
     genesis: &Genesis,
     blocks: &BlockStore<D>,
     store: &mut S,
-    mut on_block: impl FnMut(&mut S, &ExecutedBlock),
+    on_block: &mut impl FnMut(&mut S, &ExecutedBlock),
+) -> Result<Again, RecoveryError> {
+    let mut machine = stored_machine(genesis, blocks, store)?;
+    while machine.height() < blocks.tip() {
+        let height = machine.height().next();
+        let missing = || RecoveryError::Corrupt(format!("block {height} is missing"));
+        let stored = blocks.block(height)?.ok_or_else(missing)?;
+        let batch = stored.block.batch.clone().map(|batch| Arc::new(HashedBatch::new(batch)));
+        let executed = machine.execute(height, batch);
+        if executed.header != stored.block.header {
+            return Ok(Again::Differs(height));
+        }
+        on_block(store, &executed);
+    }
+    Ok(Again::Same(machine))
+}
+
+/// The machine at the last checkpoint that is stored.
+fn stored_machine<D: Disk, S: StateStore>(
+    genesis: &Genesis,
+    blocks: &BlockStore<D>,
+    store: &S,
 ) -> Result<Machine, RecoveryError> {
     let stored = store.load().map_err(|error| RecoveryError::State(error.to_string()))?;
     let header = match &stored {
@@ -121,23 +184,10 @@ pub fn replay<D: Disk, S: StateStore>(
         let why = format!("the state is missing, and so are the blocks below {first} that it came from");
         return Err(RecoveryError::Corrupt(why));
     }
-    let mut machine = match stored.zip(header) {
+    Ok(match stored.zip(header) {
         None => Machine::genesis(genesis, built_in_applications())?,
         Some((stored, header)) => Machine::restore(genesis, built_in_applications(), stored, &header)?,
-    };
-    while machine.height() < blocks.tip() {
-        let height = machine.height().next();
-        let missing = || RecoveryError::Corrupt(format!("block {height} is missing"));
-        let stored = blocks.block(height)?.ok_or_else(missing)?;
-        let batch = stored.block.batch.clone().map(|batch| Arc::new(HashedBatch::new(batch)));
-        let executed = machine.execute(height, batch);
-        if executed.header != stored.block.header {
-            let why = format!("executing block {height} again gives another header");
-            return Err(RecoveryError::Corrupt(why));
-        }
-        on_block(store, &executed);
-    }
-    Ok(machine)
+    })
 }
 
 /// The members by whom a log is to be read, and what is in it.
@@ -316,11 +366,12 @@ pub fn recover<D: Disk>(
             closes: machine.members(members.epoch().next()).map(|next| next.after()),
             ..machine.outlook()
         },
+        disputed: blocks.disputed().map_or(Seq::ZERO, |disputed| disputed.to),
     })
 }
 
 /// The highest checkpoint that the log calls stable.
-fn stable_of(records: &[Record]) -> Seq {
+pub fn stable_of(records: &[Record]) -> Seq {
     records.iter().fold(Seq::ZERO, |stable, record| match record {
         Record::Anchor { stable: proof, .. } => stable.max(proof.base()),
         Record::Stable(certificate) => stable.max(certificate.height),

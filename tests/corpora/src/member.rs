@@ -6,7 +6,7 @@ use quorate_crypto::{Cache, HashedBatch, Signer, genesis_ledger_id, verify_one};
 use quorate_engine::{Action, Event, Fetched, Host, HostConfig, TransferRecord, dispatch};
 use quorate_ledger::{Machine, MemoryStateStore, StateProof, StateStore as _};
 use quorate_pbft::{Config, Installed, Tuning, release};
-use quorate_storage::recovery::{recover, replay};
+use quorate_storage::recovery::{Replayed, recover, replay, stable_of};
 use quorate_storage::{
     BlockStore, SegmentedLog, SimulatedDisk, StateSupply, StoredBlock, TransferFile, transfer,
 };
@@ -152,9 +152,10 @@ impl Member {
         let id = *members.ledger();
         let (log, found) =
             SegmentedLog::open_with(disks.log.clone(), id, SEGMENT).map_err(|error| error.to_string())?;
-        let blocks = BlockStore::open(disks.blocks.clone(), id).map_err(|error| error.to_string())?;
-        let machine =
-            replay(genesis, &blocks, &mut disks.state, |_, _| {}).map_err(|error| error.to_string())?;
+        let mut blocks = BlockStore::open(disks.blocks.clone(), id).map_err(|error| error.to_string())?;
+        let stable = stable_of(&found.records);
+        let Replayed { machine, .. } = replay(genesis, &mut blocks, &mut disks.state, stable, |_, _| {})
+            .map_err(|error| error.to_string())?;
         let recovered =
             recover(members, genesis.parameters.window, &FakeVerifier, found.records, &blocks, &machine)
                 .map_err(|error| error.to_string())?;

@@ -186,6 +186,7 @@ impl Node {
             certified: Seq::ZERO,
             headers: Vec::new(),
             outlook: Outlook::default(),
+            disputed: Seq::ZERO,
         };
         let config = Self::config(world, me, 0);
         let replica = Replica::start(config, key(me), recovered, now(me, 0), &mut out);
@@ -553,6 +554,7 @@ impl Node {
             certified: Seq::ZERO,
             headers: self.blocks.iter().map(|(header, hash)| (header.height, *hash)).collect(),
             outlook: Outlook::default(),
+            disputed: Seq::ZERO,
         };
         let config = Self::config(world, self.me, self.crashes);
         Replica::start(config, key(self.me), recovered, now(self.me, self.expiries), out)

@@ -281,7 +281,7 @@ impl<'n> Picture<'n> {
             }
             "halted" => {
                 let action = format!(
-                    "compare its ledger: quorate verify on {name} and on another; its log names the block"
+                    "restart {name}: what is not certified is executed again; if it stops again, it computes otherwise than the others: stop it, let quorate verify compare name the block, the transaction and the key, and run the version that the others run, on another machine if need be"
                 );
                 finding("halted", format!("{name} stopped voting: {why}"), action)
             }

@@ -21,6 +21,8 @@ pub(crate) struct Auditor {
     /// The COMMIT of the highest view of each member on each slot.
     commits: BTreeMap<(ReplicaId, Seq), (View, Digest)>,
     culprits: BTreeSet<ReplicaId>,
+    /// Those whom more convicts than an ATTEST, which no log keeps.
+    against_log: BTreeSet<ReplicaId>,
 }
 
 impl Auditor {
@@ -43,7 +45,17 @@ impl Auditor {
     pub(crate) fn lied(&mut self, from: ReplicaId, message: &Message) {
         if self.convicts(from, message).is_err() {
             self.culprits.insert(from);
+            let attest = own_statement(from, message)
+                .is_some_and(|signed| signed.statement.kind() == StatementKind::Attest);
+            if !attest {
+                self.against_log.insert(from);
+            }
         }
+    }
+
+    /// Members that said what their logs forbid.
+    pub(crate) fn against_log(&self) -> &BTreeSet<ReplicaId> {
+        &self.against_log
     }
 
     /// Members that their own statements convict.

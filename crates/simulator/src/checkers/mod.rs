@@ -310,6 +310,11 @@ impl Checkers {
         self.auditors.values().flat_map(|auditor| auditor.culprits()).copied().collect()
     }
 
+    /// Members who contradicted what their logs hold.
+    pub fn against_log(&self) -> BTreeSet<ReplicaId> {
+        self.auditors.values().flat_map(|auditor| auditor.against_log()).copied().collect()
+    }
+
     /// The height that any member has executed.
     pub fn height(&self) -> u64 {
         self.agreement.height()

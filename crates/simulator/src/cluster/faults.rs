@@ -4,6 +4,7 @@ use super::{Cluster, Network};
 use crate::random::Random;
 use crate::replica::Disks;
 use quorate_pbft::ReplicaStatus;
+use quorate_storage::blocks::Disputed;
 use quorate_storage::{Disk as _, SimulatedDisk};
 use quorate_types::{ReplicaId, Seq};
 
@@ -88,6 +89,24 @@ impl Cluster {
     /// The first block that a member still has, if it runs.
     pub fn first_block(&self, member: ReplicaId) -> Option<Seq> {
         self.nodes[member.index()].process.as_ref().map(|process| process.blocks.first())
+    }
+
+    /// Of which heights a member says nothing any more, if it runs (K4).
+    pub fn disputed(&self, member: ReplicaId) -> Option<Disputed> {
+        self.nodes[member.index()].process.as_ref()?.blocks.disputed()
+    }
+
+    /// Flips a bit in a member's memory, where the value of some key stands; returns whether there is one. The member must count as
+    /// faulty.
+    pub fn corrupt_memory(&mut self, member: ReplicaId) -> bool {
+        const AMONG: usize = 16;
+        let Some(process) = &mut self.nodes[member.index()].process else { return false };
+        let keys = process.machine.state().kv_list(b"", None, AMONG);
+        if keys.is_empty() {
+            return false;
+        }
+        let (key, _) = &keys[self.random.index(keys.len())];
+        process.machine.corrupt(key)
     }
 
     /// How many requests are worth a second block under way (N1); for members that are not up.

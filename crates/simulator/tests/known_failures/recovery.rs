@@ -150,3 +150,55 @@ fn is_its_own(member: ReplicaId, message: &Message) -> bool {
         _ => false,
     }
 }
+
+/// Where a key's value stands a bit of member 3's memory flips: what it executes from there on differs from what the others execute.
+fn failing_memory() -> World {
+    let mut world = World::new(4, small(), 11);
+    world.submit_put(id(0), b"flag".to_vec(), b"up".to_vec());
+    world
+        .until("the key is there", Duration::from_secs(5), |world| world.unanswered() == 0 && world.agreed());
+    world.cluster.checkers.faulty.insert(id(3));
+    assert!(world.cluster.corrupt_memory(id(3)));
+    for _ in 0..400 {
+        if world.cluster.status(id(3)).is_some_and(|status| status.phase == Phase::Halted) {
+            break;
+        }
+        world.load(6);
+        world.step();
+    }
+    assert_eq!(world.status(3).phase, Phase::Halted, "it stops voting");
+    world
+}
+
+/// K4: it alone is quarantined, the others go on, and it never says what contradicts its word: neither then, nor after its next start,
+/// when it executes again what nobody certified, sets aside what it had, and is needed for every quorum.
+#[test]
+fn k4_a_member_whose_memory_failed_is_alone_and_comes_back() {
+    let mut world = failing_memory();
+    world.lost.insert(id(3));
+    let at = world.status(0).executed;
+    for _ in 0..100 {
+        world.load(6);
+        world.step();
+    }
+    assert!(world.status(0).executed > at.plus(10), "the others go on");
+    let wrong = world.status(3).executed;
+    // Its memory is good again, and its word is held against it as against anybody, with what it said before.
+    world.cluster.crash(id(3));
+    world.cluster.checkers.faulty.remove(&id(3));
+    world.cluster.start(id(3));
+    let disputed = world.cluster.disputed(id(3)).expect("what it had is set aside");
+    assert!(disputed.from <= disputed.to && disputed.to == wrong, "{disputed:?}, {wrong}");
+    world.lost.remove(&id(3));
+    world.until("it is with the others", Duration::from_secs(20), World::agreed);
+    world.cut.insert(id(1));
+    let at = world.status(3).executed;
+    for _ in 0..400 {
+        world.load(6);
+        world.step();
+    }
+    assert!(world.status(3).executed > at.plus(20), "it is needed, and votes");
+    assert!(world.cluster.checkers.culprits().is_empty());
+    world.restart(id(3));
+    assert_eq!(world.cluster.disputed(id(3)), Some(disputed), "that stays known");
+}

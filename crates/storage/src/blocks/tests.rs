@@ -365,3 +365,56 @@ fn d4_damage_below_what_was_durable_is_told_and_nothing_is_changed() {
     // Beyond what was durable it is a torn tail.
     assert_eq!(open(2).unwrap().tip(), Seq::new(2));
 }
+
+/// K4: power is cut at every operation of the disk in turn. Either nothing has happened yet, or what is disputed is known and the blocks
+/// end below, or they still stand and are set aside again; the evidence is whole before anything is removed.
+#[test]
+fn k4_what_is_disputed_is_set_aside_and_stays_known() {
+    let built = |disk: &SimulatedDisk| one_block_a_file(disk, 6, &[1, 2]);
+    let whole = SimulatedDisk::new();
+    drop(built(&whole));
+    let start = whole.operations();
+    let expected = Some(Disputed { from: Seq::new(4), to: Seq::new(6) });
+    let mut outcomes = std::collections::BTreeSet::new();
+    for cut in 0..40 {
+        let disk = SimulatedDisk::new();
+        let mut store = built(&disk);
+        disk.fail_at(start + cut);
+        let done = store.dispute(Seq::new(4)).is_ok();
+        drop(store);
+        disk.crash(|_| usize::try_from(cut).unwrap() % 3);
+        let mut reopened = open(&disk);
+        outcomes.insert((reopened.disputed().is_some(), reopened.tip().get()));
+        assert!(reopened.tip() == Seq::new(6) || reopened.disputed() == expected, "cut at {cut}");
+        if !done && reopened.tip() > Seq::new(3) {
+            reopened.dispute(Seq::new(4)).unwrap();
+        }
+        assert_eq!((reopened.disputed(), stands(&reopened)), (expected, (1, 3, 2)), "cut at {cut}");
+        for height in 4..=6 {
+            let copy = format!("{}.disputed", name_of(height));
+            let found = disk.read(&copy).unwrap();
+            assert!(Seed::new(LEDGER, height).read(&found, 0).is_some(), "cut at {cut}: {copy}");
+        }
+        // What the members certify comes in their place.
+        reopened.append(block(4)).unwrap();
+        reopened.append_certificate(certificate(4)).unwrap();
+        reopened.sync().unwrap();
+        drop(reopened);
+        let mut again = open(&disk);
+        assert_eq!((again.disputed(), stands(&again)), (expected, (1, 4, 2)), "cut at {cut}");
+        // Once more, further up: what was disputed before stays so.
+        again.append(block(5)).unwrap();
+        again.dispute(Seq::new(5)).unwrap();
+        assert_eq!(open(&disk).disputed(), expected);
+    }
+    assert!(outcomes.contains(&(false, 6)) && outcomes.contains(&(true, 6)), "{outcomes:?}");
+    assert!(outcomes.contains(&(true, 5)) && outcomes.contains(&(true, 3)), "{outcomes:?}");
+}
+
+#[test]
+#[should_panic(expected = "what is certified is not disputed")]
+fn k4_what_is_certified_is_not_disputed() {
+    let mut store = store(&SimulatedDisk::new(), 5, &[4]);
+    assert_eq!(store.proven(), Seq::new(4));
+    let _ = store.dispute(Seq::new(3));
+}
