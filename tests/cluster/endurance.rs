@@ -9,7 +9,7 @@ const CLIENTS: usize = 32;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// SIGKILL to every replica within microseconds.
-fn kill_all(net: &Net<'_>) {
+pub(crate) fn kill_all(net: &Net<'_>) {
     let status = net.json(&["testnet", "status"]);
     let pid_of = |node: &serde_json::Value| {
         let log = || std::fs::read_to_string(net.dir().join(node["name"].as_str().unwrap()).join("node.log"));
@@ -23,7 +23,7 @@ fn kill_all(net: &Net<'_>) {
 }
 
 /// Ends the load, waits until all stand at the same block, stops the replicas and reads what they leave.
-fn judge(net: &Net<'_>, load: Load) {
+pub(crate) fn judge(net: &Net<'_>, load: Load) {
     let receipts = load.stop();
     until("all stand at the same block", || all_equal(net));
     assert!(net.place.run(&["testnet", "down", "net"]).status.success());
@@ -48,6 +48,7 @@ fn ten_killed_primaries_lose_nothing_acknowledged() {
     judge(&net, load);
 }
 
+/// What was written and not synced is still there afterwards; in `power.rs` it is not.
 #[test]
 fn twenty_power_losses_of_all_lose_nothing_acknowledged() {
     let place = Place::new(17);

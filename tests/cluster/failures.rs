@@ -157,6 +157,56 @@ fn commits_wait_for_the_syncs_on_their_path() {
     assert_ne!(net.primary(), 2, "node2 was a backup all along");
 }
 
+/// K4: a bit flips in the memory of node2, where a key's value stands. The transaction that compares that value has another result there.
+#[test]
+fn a_replica_whose_memory_failed_is_alone_and_comes_back() {
+    let place = Place::new(59);
+    let net = place.testnet(&[]);
+    net.json(&["kv", "put", "flag", "up"]);
+    let config = net.dir().join("node2/quorate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    net.succeed(&["testnet", "kill", "2"]);
+    std::fs::write(&config, format!("{text}corrupt-key = \"flag\"\n")).unwrap();
+    net.succeed(&["testnet", "start", "2"]);
+    until("it votes again", || net.run(&["-q", "status"]).status.success());
+    let state = || net.status().1["nodes"][2]["state"].clone();
+    net.json(&["kv", "put", "other", "1"]);
+    net.json(&["kv", "cas", "flag", "up", "down"]);
+    until("it has found out", || state() == "halted");
+    // Nothing is read from it, and the others go on.
+    let status = net.status().1;
+    let api = status["nodes"][2]["api"].as_str().unwrap().to_owned();
+    let read = net.run(&["--endpoint", &api, "kv", "get", "flag"]);
+    assert_eq!(read.status.code(), Some(7), "{}", String::from_utf8_lossy(&read.stderr));
+    assert!(String::from_utf8_lossy(&read.stderr).contains("contradicts a certificate"));
+    assert_eq!(net.json(&["kv", "get", "flag"])["value"], "down");
+    put(&net, 1);
+    let why = net.run(&["-o", "json", "-q", "why"]);
+    let why: Value = serde_json::from_slice(&why.stdout).unwrap();
+    let finding = &why["findings"][0];
+    assert_eq!((finding["replica"].as_str(), finding["phase"].as_str()), (Some("node2"), Some("halted")));
+
+    net.succeed(&["testnet", "kill", "2"]);
+    let compared = net.run(&["-o", "json", "-q", "verify", "compare", "node2", "node0"]);
+    assert_eq!(compared.status.code(), Some(6));
+    let compared: Value = serde_json::from_slice(&compared.stderr).unwrap();
+    let first = compared["why"].as_str().unwrap();
+    assert!(first.contains("result of transaction 0") && first.contains("(key flag)"), "{compared}");
+
+    std::fs::write(&config, text).unwrap();
+    net.succeed(&["testnet", "start", "2"]);
+    until("it votes again", || net.run(&["-q", "status"]).status.success());
+    let log = std::fs::read_to_string(net.dir().join("node2/node.log")).unwrap();
+    assert!(log.contains("blocks_disputed"), "{log}");
+    net.succeed(&["testnet", "kill", "3"]);
+    put(&net, 2);
+    assert_eq!(net.json(&["kv", "get", "flag"])["value"], "down");
+    for node in [0, 1] {
+        let said = std::fs::read_to_string(net.dir().join(format!("node{node}/node.log"))).unwrap();
+        assert!(!said.contains("evidence_found"), "it never contradicted itself: {said}");
+    }
+}
+
 #[test]
 fn a_deleted_data_directory_is_refused() {
     let place = Place::new(15);

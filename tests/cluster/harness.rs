@@ -17,13 +17,16 @@ pub(crate) struct Place {
     _turn: MutexGuard<'static, ()>,
     pub(crate) dir: tempfile::TempDir,
     address: String,
+    /// What the environment of every process has besides.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Place {
     /// `number` is the test's own: its replicas listen on 127.77.number.1.
     pub(crate) fn new(number: u8) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { _turn: turn, dir: tempfile::tempdir().unwrap(), address: format!("127.77.{number}.1") }
+        let (dir, address) = (tempfile::tempdir().unwrap(), format!("127.77.{number}.1"));
+        Self { _turn: turn, dir, address, environment: Vec::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -39,6 +42,7 @@ impl Place {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path("home"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

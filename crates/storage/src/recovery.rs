@@ -11,6 +11,7 @@ use quorate_ledger::{
     ExecutedBlock, LedgerError, Machine, StateStore, built_in_applications, genesis_header,
 };
 use quorate_pbft::{Log, Recovered};
+use quorate_types::probes::hit;
 use quorate_types::{
     BaseProof, BlockCertificate, CertificateKind, Epoch, Genesis, Handover, LedgerId, Members, Outlook,
     Record, Seq, View, limits,
@@ -123,6 +124,7 @@ pub fn replay<D: Disk, S: StateStore>(
     match execute_again(genesis, blocks, store, &mut on_block)? {
         Again::Same(machine) => Ok(Replayed { machine, disputed: None }),
         Again::Differs(height) if height > stable.max(blocks.proven()) => {
+            hit("a block executes to something else the second time");
             let disputed = blocks.dispute(height)?;
             match execute_again(genesis, blocks, store, &mut on_block)? {
                 Again::Same(machine) => Ok(Replayed { machine, disputed: Some(disputed) }),

@@ -29,6 +29,7 @@ pub const ALL: &[&str] = &[
     "one sync serves several turns",
     "a torn tail is cut",
     "a damaged log is refused",
+    "a block executes to something else the second time",
     "a transaction is included twice",
     "an answer comes from what was executed before",
     "two statements contradict each other",

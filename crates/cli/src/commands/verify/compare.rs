@@ -3,6 +3,7 @@
 use super::Place;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
+use crate::output::shown;
 use quorate_client::ErrorCode;
 use quorate_crypto::{header_hash, transaction_id};
 use quorate_ledger::StoredState;
@@ -11,7 +12,7 @@ use quorate_storage::blocks::Entry;
 use quorate_storage::blocks::audit::{AuditError, Tail, read_entries};
 use quorate_storage::state::StateFile;
 use quorate_storage::{RealDisk, StoredBlock};
-use quorate_types::{BlockCertificate, Digest, Seq};
+use quorate_types::{BlockCertificate, Digest, Operation, Operations, Seq};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -168,7 +169,25 @@ fn first_transaction(a: &StoredBlock, b: &StoredBlock) -> Option<(usize, &'stati
         return Some((place, "transaction", name(place)?));
     }
     let place = (0..left.len()).find(|place| a.results.get(*place) != b.results.get(*place))?;
-    Some((place, "result of transaction", name(place)?))
+    let keys = left.get(place).map_or(String::new(), |one| keys_of(&one.transaction.payload));
+    Some((place, "result of transaction", format!("{}{keys}", name(place)?)))
+}
+
+/// What the operations of a transaction are about, as far as the built-in application knows.
+fn keys_of(payload: &[u8]) -> String {
+    let Ok(Operations(operations)) = Operations::from_payload(payload) else { return String::new() };
+    let names: Vec<String> = operations
+        .iter()
+        .map(|operation| match operation {
+            Operation::Put { key, .. }
+            | Operation::Delete { key }
+            | Operation::Get { key }
+            | Operation::Cas { key, .. }
+            | Operation::PutIfAbsent { key, .. } => format!("key {}", shown(key)),
+            Operation::Append { topic, .. } => format!("topic {}", shown(topic)),
+        })
+        .collect();
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
 impl Difference {
@@ -221,10 +240,7 @@ fn compare_states(places: &[Place; 2]) -> Outcome<String> {
     let [a, b] = values.map(|value| value.map_or("nothing".to_owned(), hex::encode));
     Err(Failure::new(ErrorCode::LedgerInvalid)
         .what(format!("the blocks are equal, and the states after block {height} differ"))
-        .why(format!(
-            "the first key to differ is {}: {a} in one, {b} in the other",
-            crate::output::shown(&key)
-        ))
+        .why(format!("the first key to differ is {}: {a} in one, {b} in the other", shown(&key)))
         .fix("quorate verify tells which of them is not that of the block's header"))
 }
 
