@@ -171,12 +171,22 @@ fn a_replica_whose_memory_failed_is_alone_and_comes_back() {
     until("it votes again", || net.run(&["-q", "status"]).status.success());
     let state = || net.status().1["nodes"][2]["state"].clone();
     net.json(&["kv", "put", "other", "1"]);
-    net.json(&["kv", "cas", "flag", "up", "down"]);
+    net.json(&["kv", "cas", "flag", "down", "--expect", "up"]);
     until("it has found out", || state() == "halted");
     // Nothing is read from it, and the others go on.
     let status = net.status().1;
     let api = status["nodes"][2]["api"].as_str().unwrap().to_owned();
-    let read = net.run(&["--endpoint", &api, "kv", "get", "flag"]);
+    let read = net.run(&[
+        "--endpoint",
+        &api,
+        "--genesis",
+        "genesis.toml",
+        "kv",
+        "get",
+        "flag",
+        "--consistency",
+        "local",
+    ]);
     assert_eq!(read.status.code(), Some(7), "{}", String::from_utf8_lossy(&read.stderr));
     assert!(String::from_utf8_lossy(&read.stderr).contains("contradicts a certificate"));
     assert_eq!(net.json(&["kv", "get", "flag"])["value"], "down");
