@@ -55,6 +55,8 @@ impl Attestations {
     /// came holds up the others no longer.
     pub(crate) fn prove_by_links(&mut self, stable: Seq) {
         let far_below = stable.minus(limits::RECENT_BLOCKS as u64);
+        // Nobody who is with the others lacks these any more, however far behind `certified` is here.
+        self.certificates.retain(|height, _| *height > far_below);
         if far_below <= self.certified {
             return;
         }

@@ -454,6 +454,26 @@ fn m8_a_block_whose_certificate_never_comes_does_not_hold_up_the_rest() {
     cluster.assert_safe();
 }
 
+/// Seed 98324: up to 512 blocks below what is certified and up to 512 above were kept at once.
+#[test]
+fn m8_while_a_certificate_is_missing_no_more_than_the_recent_ones_are_kept() {
+    let mut cluster = Cluster::new(4);
+    let far = quorate_types::limits::RECENT_BLOCKS as u64;
+    // No checkpoint, which has another certificate as well.
+    let missing = far - 21;
+    for number in 0..missing + far - 40 {
+        cluster.request(1, transaction(1, number));
+        cluster.deliver_if(|_, to, message| !(to == id(3) && attests(message, missing)));
+    }
+    assert_eq!(cluster.status(3).certified.get(), missing - 1, "it is still waited for");
+    let replica = cluster.nodes[3].replica.as_ref().expect("running");
+    let sizes: Vec<_> = replica.sizes().collect();
+    assert!(sizes.iter().all(|size| size.1 <= size.2), "{sizes:?}");
+    let oldest = replica.attestations.certificates.keys().next().expect("some are kept");
+    assert!(oldest.get() <= missing, "what peers may lack is kept: {oldest}");
+    cluster.assert_safe();
+}
+
 /// Own CHECKPOINTs stand in the log before what proved them: after a restart they must not pass for unproven ones (K2, R1).
 #[test]
 fn k2_a_restart_forgets_checkpoints_that_were_proven() {
