@@ -177,10 +177,10 @@ impl<'d> Run<'d> {
         }
         let members: Vec<ReplicaId> = ReplicaId::all(self.draw.n).collect();
         let other = members[self.cluster.random.index(members.len())];
-        let betrayed = |member: &ReplicaId| self.draw.betrayed.iter().any(|(one, _)| one == member);
-        for member in members.iter().filter(|member| !betrayed(member)) {
-            if self.cluster.is_up(*member) && self.cluster.epoch(*member) < self.cluster.epoch(other) {
-                self.cluster.follow(*member, other);
+        for member in members {
+            let behind = self.cluster.epoch(member) < self.cluster.epoch(other);
+            if behind && self.cluster.is_up(member) && !self.disks_betray(member) {
+                self.cluster.follow(member, other);
             }
         }
     }
@@ -311,6 +311,11 @@ impl<'d> Run<'d> {
         self.draw.betrayed.iter().find(|(other, _)| *other == member).map(|(_, betrayal)| *betrayal)
     }
 
+    /// Whether this is a member on whose disks nobody can rely.
+    fn disks_betray(&self, member: ReplicaId) -> bool {
+        self.betrayal(member).is_some_and(|betrayal| betrayal != Betrayal::Memory)
+    }
+
     /// Whether this is a member whose memory failed now and then. It lies without knowing, and never contradicts what it said (K4).
     fn is_forgetful(&self, member: ReplicaId) -> bool {
         self.betrayal(member) == Some(Betrayal::Memory)
@@ -326,7 +331,7 @@ impl<'d> Run<'d> {
 
     /// Starts a member again. One whose disks betrayed it may refuse; any other must start.
     fn restart(&mut self, member: ReplicaId) {
-        let betrayed = self.betrayal(member).is_some_and(|betrayal| betrayal != Betrayal::Memory);
+        let betrayed = self.disks_betray(member);
         match self.cluster.try_start(member) {
             Err(why) if !betrayed => {
                 let what = format!("{member} does not start: {why}");
