@@ -30,3 +30,29 @@ fn health_tells_what_a_replica_and_what_the_ledger_can_do() {
     net.succeed(&["testnet", "resume", "2"]);
     until("it commits again", || net.run(&["-q", "health", "--deep"]).status.success());
 }
+
+/// The data directory of node1 takes more than its operator wants: told everywhere, and nothing else comes of it.
+#[test]
+fn a_disk_that_fills_up_is_told() {
+    let place = Place::new(62);
+    let net = place.testnet(&[]);
+    let config = net.dir().join("node1/quorate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    net.succeed(&["testnet", "kill", "1"]);
+    std::fs::write(&config, format!("{text}\n[storage]\nmax-disk-mib = 1\n")).unwrap();
+    net.succeed(&["testnet", "start", "1"]);
+    let alarms = || {
+        let (all_vote, status) = net.status();
+        let of = |node: usize| status["nodes"][node]["alarms"].as_array().map_or(0, Vec::len);
+        (all_vote, of(0), of(1))
+    };
+    until("it is told, and nobody else is", || alarms() == (true, 0, 1));
+    let why = net.run(&["-o", "json", "-q", "why"]);
+    let why: serde_json::Value = serde_json::from_slice(&why.stdout).unwrap();
+    let found = &why["findings"][0];
+    assert_eq!((found["replica"].as_str(), found["phase"].as_str()), (Some("node1"), Some("disk")), "{why}");
+    assert!(found["cause"].as_str().unwrap().contains("max-disk-mib"), "{why}");
+    let log = std::fs::read_to_string(net.dir().join("node1/node.log")).unwrap();
+    assert_eq!(log.matches("disk_alarm").count(), 1, "it is said once: {log}");
+    net.json(&["kv", "put", "a", "b"]);
+}

@@ -284,6 +284,7 @@ impl Service {
             pid: u64::from(std::process::id()),
             crash_only: quorums.is_crash_only(),
             uptime_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            alarms: shared.alarm().into_iter().collect(),
         }
     }
 

@@ -122,17 +122,24 @@ pub struct StorageSection {
     pub retain_blocks: Option<u64>,
     /// The size at which a new block file is begun.
     pub block_file_mib: std::num::NonZeroU16,
+    /// How much the data directory may take before the operator is told. Nothing is removed for it.
+    pub max_disk_mib: Option<u64>,
 }
 
 impl Default for StorageSection {
     fn default() -> Self {
-        Self { retain_blocks: None, block_file_mib: std::num::NonZeroU16::new(64).expect("not zero") }
+        let block_file_mib = std::num::NonZeroU16::new(64).expect("not zero");
+        Self { retain_blocks: None, block_file_mib, max_disk_mib: None }
     }
 }
 
 impl StorageSection {
     pub(crate) fn block_file_bytes(&self) -> usize {
         usize::from(self.block_file_mib.get()) << 20
+    }
+
+    pub(crate) fn max_disk_bytes(&self) -> Option<u64> {
+        self.max_disk_mib.map(|mib| mib.saturating_mul(1 << 20))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod metrics;
 mod outward;
 pub mod recording;
 mod reports;
+mod room;
 mod shared;
 mod stall;
 mod start;

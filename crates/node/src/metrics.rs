@@ -1,5 +1,6 @@
 //! What `/metrics` shows, in the Prometheus text format: base units, prefix `quorate_`, no client labels.
 
+use crate::room::Room;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -43,6 +44,11 @@ struct FileLabel {
     file: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// Every metric of a node.
@@ -76,6 +82,8 @@ pub struct Metrics {
     verify_seconds: Histogram,
     sync_seconds: Family<FileLabel, Histogram>,
     log_flush_records: Histogram,
+    storage_bytes: Family<KindLabel, Gauge>,
+    storage_free: Gauge,
     peer_connected: Family<PeerLabel, Gauge>,
     peer_rtt: Family<PeerLabel, Seconds>,
     peer_messages: Family<TrafficLabel, Counter>,
@@ -199,6 +207,8 @@ impl Metrics {
                 "turns of the core made durable by one sync",
                 exponential(1.0, 2.0, 10),
             ),
+            storage_bytes: family!(r, "storage_bytes", "bytes that the data directory takes"),
+            storage_free: gauge(r, "storage_free_bytes", "bytes that the disk of the data directory has left"),
             peer_connected: family!(r, "peer_connected", "1 if the peer is connected"),
             peer_rtt: family!(r, "peer_rtt_seconds", "round trip to the peer"),
             peer_messages: family!(r, "peer_messages", "messages to and from the peer"),
@@ -237,6 +247,15 @@ impl Metrics {
     pub fn verified(&self, claims: usize, took: Duration) {
         self.verify_batch.observe(number(claims));
         self.verify_seconds.observe(took.as_secs_f64());
+    }
+
+    /// What the data directory takes.
+    pub(crate) fn room(&self, room: &Room) {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        for (kind, bytes) in room.taken {
+            self.storage_bytes.get_or_create(&KindLabel { kind }).set(signed(bytes));
+        }
+        self.storage_free.set(signed(room.free));
     }
 
     /// One sync of `file`.

@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) state: SharedState,
     pub(crate) waiters: Waiters,
     pub(crate) started: Instant,
+    /// What an operator should know of the disk.
+    alarm: Mutex<Option<String>>,
     published: Mutex<Published>,
     clients: AtomicU64,
     /// Whether this run is over: the process stops, or the node starts again in the next epoch.
@@ -69,11 +71,22 @@ impl Shared {
             state,
             waiters: Waiters::default(),
             started: Instant::now(),
+            alarm: Mutex::new(None),
             published: Mutex::new(published),
             clients: AtomicU64::new(1),
             over: watch::Sender::new(false),
             reserved: Mutex::new(None),
         }
+    }
+
+    /// What an operator should know of the disk.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        lock(&self.alarm).clone()
+    }
+
+    /// Returns what it was before.
+    pub(crate) fn change_alarm(&self, alarm: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *lock(&self.alarm), alarm)
     }
 
     pub(crate) fn published(&self) -> Published {

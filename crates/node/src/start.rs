@@ -12,7 +12,7 @@ use crate::outward::{Outgoing, Outward};
 use crate::recording::{Beginning, FileRecorder, RecordingSigner};
 use crate::shared::{Published, Shared, post};
 use crate::stores::{self, Stores};
-use crate::{execution, follow, http, inbound, log_thread, supply, verify};
+use crate::{execution, follow, http, inbound, log_thread, room, supply, verify};
 use axum::serve::ListenerExt;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use quorate_api::v1::ledger_server::LedgerServer;
@@ -267,6 +267,8 @@ pub async fn run_with(
             ready(&node);
         }
         tokio::spawn(follow::run(config.clone(), node.shared.clone()));
+        let most = config.storage.max_disk_bytes();
+        tokio::spawn(room::run(config.node.dir.clone(), most, node.shared.clone()));
         let mut over = node.shared.over();
         let stopped = tokio::select! {
             () = &mut stop => true,

@@ -57,6 +57,9 @@ pub(crate) async fn run(context: &Context) -> Outcome<u8> {
         {
             context.output.note(format!("{}: {}", status.node, status.why));
         }
+        if let Ok(status) = answer {
+            status.alarms.iter().for_each(|alarm| context.output.note(format!("{}: {alarm}", status.node)));
+        }
     }
     Ok(exit)
 }
@@ -101,6 +104,7 @@ fn document(endpoint: &str, answer: &Result<v1::Status, String>) -> Value {
             "custody": status.custody,
             "pid": status.pid,
             "uptime_ms": status.uptime_ms,
+            "alarms": status.alarms,
             "peers": status.peers.iter().map(|peer| json!({
                 "name": peer.name, "connected": peer.connected, "rtt_us": peer.rtt_us,
             })).collect::<Vec<_>>(),

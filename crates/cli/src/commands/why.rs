@@ -214,6 +214,7 @@ impl<'n> Picture<'n> {
         let mut findings: Vec<Finding> =
             (0..self.names.len()).filter_map(|member| self.of_member(member)).collect();
         findings.extend(self.of_links());
+        findings.extend(self.of_disks());
         if commits == Commits::Blocked {
             findings.extend(self.of_view());
             findings.extend(self.of_slot());
@@ -292,6 +293,21 @@ impl<'n> Picture<'n> {
             }
             _ => None,
         }
+    }
+
+    /// Whose disk fills up. It holds nothing up yet.
+    fn of_disks(&self) -> Vec<Finding> {
+        let alarms = |(member, waits): (usize, &v1::Waits)| {
+            let alarms = waits.status.as_ref().map(|status| status.alarms.clone()).unwrap_or_default();
+            alarms.into_iter().map(move |alarm| (member, alarm)).collect::<Vec<_>>()
+        };
+        let finding = |(member, alarm): (usize, String)| Finding {
+            replica: Some(member),
+            phase: "disk".to_owned(),
+            cause: format!("{}: {alarm}", self.names[member]),
+            action: "see How much is kept in docs/operating.md".to_owned(),
+        };
+        self.said().flat_map(alarms).map(finding).collect()
     }
 
     /// Which members cannot hear each other, though both run.
