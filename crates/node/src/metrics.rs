@@ -208,7 +208,11 @@ impl Metrics {
                 exponential(1.0, 2.0, 10),
             ),
             storage_bytes: family!(r, "storage_bytes", "bytes that the data directory takes"),
-            storage_free: gauge(r, "storage_free_bytes", "bytes that the disk of the data directory has left"),
+            storage_free: gauge(
+                r,
+                "storage_free_bytes",
+                "bytes that the disk of the data directory has left",
+            ),
             peer_connected: family!(r, "peer_connected", "1 if the peer is connected"),
             peer_rtt: family!(r, "peer_rtt_seconds", "round trip to the peer"),
             peer_messages: family!(r, "peer_messages", "messages to and from the peer"),

@@ -1,7 +1,11 @@
 use super::*;
 
 fn room(taken: u64, free: u64, disk: u64) -> Room {
-    Room { taken: [("wal", taken / 2), ("blocks", taken - taken / 2), ("state", 0), ("other", 0)], free, disk }
+    Room {
+        taken: [("wal", taken / 2), ("blocks", taken - taken / 2), ("state", 0), ("other", 0)],
+        free,
+        disk,
+    }
 }
 
 const GIB: u64 = 1 << 30;
