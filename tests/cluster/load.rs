@@ -18,6 +18,11 @@ pub(crate) struct Load {
 impl Load {
     /// Starts `count` clients with the testnet's own key and a session each.
     pub(crate) fn start(net: &Net<'_>, count: usize) -> Self {
+        Self::start_at(net, count, Vec::new())
+    }
+
+    /// [`Load::start`], with these gateways instead of those that the genesis tells of, if there are any.
+    pub(crate) fn start_at(net: &Net<'_>, count: usize, gateways: Vec<String>) -> Self {
         let (stopped, acknowledged) = (Arc::default(), Arc::default());
         let dir = net.dir();
         let shared = (Arc::clone(&stopped), Arc::clone(&acknowledged));
@@ -27,6 +32,7 @@ impl Load {
                 let key = Ed25519Signer::read_file(&dir.join("keys/client.pem"), None).unwrap();
                 let builder = Client::builder().genesis_file(dir.join("genesis.toml")).unwrap();
                 let builder = builder.timeout(4 * PATIENCE).valid_for(8 * PATIENCE);
+                let builder = if gateways.is_empty() { builder } else { builder.endpoints(gateways) };
                 let client = builder.connect().await.unwrap();
                 let tasks = (0..count).map(|index| {
                     let client = client.signing_as(key.clone(), Session::random());

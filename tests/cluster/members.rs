@@ -13,9 +13,14 @@ const OPERATOR: [&str; 2] = ["--key", "keys/operator.pem"];
 
 /// A command of an operator, again until no other change is in its way.
 fn change(net: &crate::harness::Net<'_>, arguments: &[&str]) -> Value {
+    change_at(net, &[], arguments)
+}
+
+/// [`change`], where these options tell of the gateways.
+fn change_at(net: &crate::harness::Net<'_>, gateways: &[&str], arguments: &[&str]) -> Value {
     let done = std::cell::RefCell::new(Value::Null);
     until("the change is executed", || {
-        let output = net.run(&[&["-o", "json", "--timeout", "60s"], arguments].concat());
+        let output = net.run(&[&["-o", "json", "--timeout", "60s"], gateways, arguments].concat());
         let last = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
             *done.borrow_mut() = serde_json::from_slice(&output.stdout).unwrap();
@@ -227,6 +232,78 @@ fn a_replica_that_was_down_while_the_others_changed_their_keys_comes_back() {
     net.succeed(&["testnet", "kill", "0"]);
     load.progress(50);
     load.stop();
+}
+
+/// With one replica down all along, each of the others is replaced by a new one, the new ones change their keys, and at last the one
+/// that is down is replaced: no client fails, and what they were told verifies with the genesis.
+#[test]
+fn every_replica_is_replaced_and_every_key_changed_while_one_is_down() {
+    const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
+    let place = Place::new(63);
+    let net = place.testnet(&[]);
+    let host = |index: usize| format!("127.77.63.{}", 5 + index);
+    let text = std::fs::read_to_string(net.dir().join("testnet.toml")).unwrap();
+    let testnet: toml::Table = text.parse().unwrap();
+    let apis =
+        testnet["node"].as_array().unwrap().iter().map(|node| node["api"].as_str().unwrap().to_owned());
+    let mut gateways: Vec<String> = apis.collect();
+    let mut nodes = Nodes(Vec::new());
+    net.succeed(&["testnet", "kill", "3"]);
+    // Each waits from the start, so that clients can be told of all.
+    for (index, name) in NAMES.iter().enumerate() {
+        gateways.push(newcomer(&net, &mut nodes, name, &host(index)));
+    }
+    let all = gateways.join(",");
+    let known = ["-e", &all, "--genesis", "genesis.toml"];
+    let in_epoch = |wanted: u64| {
+        until(&format!("epoch {wanted}"), || {
+            let output = net.run(&[&["-o", "json", "-q"], &known[..], &["member", "list"]].concat());
+            let list: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            list["epoch"] == wanted
+        });
+    };
+    let load = Load::start_at(&net, 4, gateways.clone());
+    load.progress(50);
+    let mut epoch = 0;
+    let mut replace = |index: usize| {
+        let (name, old) = (NAMES[index], format!("node{index}"));
+        let arguments = ["member", "add", "--dir", name, "--peer", &gateways[4 + index], "--replace", &old];
+        let told = change_at(&net, &known, &[&arguments[..], &OPERATOR[..]].concat());
+        assert_eq!(told["change"], format!("{name} takes the place of {old}"));
+        epoch += 1;
+        in_epoch(epoch);
+        until("it votes", || votes(&net, &gateways[4 + index]));
+        load.progress(50);
+    };
+    for index in 0..3 {
+        replace(index);
+        until("the one that it replaced has ended", || {
+            net.json(&["testnet", "status"])["nodes"][index]["ended"].is_string()
+        });
+    }
+    replace(3);
+    // Now all members are new ones. One of them is down while the others change their keys.
+    let last = nodes.0.last_mut().unwrap();
+    last.kill().unwrap();
+    last.wait().unwrap();
+    for name in &NAMES[..3] {
+        let told = change_at(&net, &known, &[&["member", "rotate", "--dir", name], &OPERATOR[..]].concat());
+        assert_eq!(told["change"], format!("{name} gets other keys"));
+        epoch += 1;
+        in_epoch(epoch);
+        load.progress(50);
+    }
+    let receipts = load.stop();
+    let trust = crate::judge::trust(&net.dir());
+    let epochs: std::collections::BTreeSet<u64> = receipts
+        .iter()
+        .map(|receipt| receipt.verify(&trust).map(|_| receipt.certificate.epoch.get()).unwrap())
+        .collect();
+    assert_eq!(
+        epochs.into_iter().collect::<Vec<_>>(),
+        (0..=7).collect::<Vec<_>>(),
+        "load went on in every epoch"
+    );
 }
 
 /// Keys, configuration and an empty store of a node that is to be a member, and the node itself, which waits until it is one.
