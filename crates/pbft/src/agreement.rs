@@ -472,7 +472,7 @@ impl<S: Signer> Replica<S> {
 
     /// Hands decided slots to execution, in order, each once (N9).
     pub(crate) fn deliver(&mut self, out: &mut Outbox) {
-        while !self.execution_is_full() && self.installing.is_none() {
+        while !self.execution_is_full() && self.installing.is_none() && !self.halted {
             let seq = self.delivered.next();
             if !self.is_of_this_epoch(seq) {
                 return;

@@ -26,6 +26,9 @@ impl<S: Signer> Replica<S> {
     /// Sends the next FETCH of blocks if one is due, and notices the end of a transfer.
     pub(crate) fn catch_up(&mut self, now: Now, out: &mut Outbox) {
         const SOON: Duration = Duration::from_millis(10);
+        if self.halted {
+            return;
+        }
         if self.catching_up && !self.is_behind() {
             self.catching_up = false;
             out.report(Report::CaughtUp { at: self.executed });
@@ -40,7 +43,7 @@ impl<S: Signer> Replica<S> {
     }
 
     pub(crate) fn on_fetch_timer(&mut self, now: Now, out: &mut Outbox) {
-        if self.catching_up || self.peers.fetch.hint.is_some() {
+        if !self.halted && (self.catching_up || self.peers.fetch.hint.is_some()) {
             self.fetch_blocks(now, out);
         }
     }

@@ -150,7 +150,8 @@ impl<S: Signer> Replica<S> {
     /// K2: base moves at once; h moves when own state is there. The certificate is recorded first.
     pub(crate) fn adopt_base(&mut self, certificate: BlockCertificate, out: &mut Outbox) {
         let seq = certificate.height;
-        if seq <= self.base.base() {
+        // Whoever has stopped for ever stays where it is, with what it holds.
+        if seq <= self.base.base() || self.halted {
             return;
         }
         if let Some(own) = self.headers.get(&seq).copied()
