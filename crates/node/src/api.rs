@@ -470,7 +470,7 @@ impl Ledger for Service {
         request: Request<v1::ReadLocalRequest>,
     ) -> Result<Response<v1::ReadLocalResponse>, Status> {
         use v1::read_local_request::Query;
-        if self.shared.published().status.phase == Phase::Halted {
+        if self.shared.status().phase == Phase::Halted {
             return Err(Status::failed_precondition(crate::explain::QUARANTINED));
         }
         let state = self.shared.state.read();
