@@ -105,7 +105,7 @@ fn every_command_runs_against_a_live_testnet() {
     }
     // Members that are set up and run by hand have a test of their own: by_hand.rs.
     // Recordings too: recording.rs.
-    run.extend(["node init", "node run", "debug replay"].map(str::to_owned));
+    run.extend(["node init", "node run", "debug replay", "debug show"].map(str::to_owned));
     // And changes of the members: members.rs.
     let changes = [
         "member add",

@@ -106,14 +106,20 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The newest of the numbered files of a directory.
-fn newest(directory: &Path) -> PathBuf {
+/// The numbered files of a directory, the newest last.
+fn numbered(directory: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let numbered = |path: &PathBuf| {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         stem.parse::<u64>().is_ok()
     };
-    files.filter(numbered).max().unwrap()
+    let mut files: Vec<PathBuf> = files.filter(numbered).collect();
+    files.sort();
+    files
+}
+
+fn newest(directory: &Path) -> PathBuf {
+    numbered(directory).pop().unwrap()
 }
 
 /// As an operator stops it: what is under way is finished.
@@ -178,12 +184,15 @@ fn every_damaged_file_is_mended_or_named() {
         ("the state without all blocks", &|| data.join("state.redb")),
     ];
     let ledger = trust(&net.dir()).ledger();
+    // Killed while the log was being compacted, it has the old one still: whole, whatever becomes of the new one.
+    let mut between_two_logs = numbered(&image.join("wal")).len() > 1;
     let mut told = Vec::new();
     for (name, file) in files {
         for (what, damage) in DAMAGES {
             copy(&image, &data);
             let file = file();
             damage(&file, counted(&file, ledger));
+            let old_log_left = name == "the log" && between_two_logs;
             let fate = fate(&net);
             told.push(format!("{name} {what}: {fate:?}"));
             match (name, &fate) {
@@ -198,8 +207,11 @@ fn every_damaged_file_is_mended_or_named() {
                 ("the log", Fate::Follows) => {}
                 // A log that ends early says no more than a torn one. Its peers tell it what it said (D6); if that is all at or below a
                 // checkpoint that they have proven, nobody votes on it any more, and it goes on from there.
-                ("the log", Fate::Votes) if what == "cut in half" || what.contains("middle") => {
-                    copy(&data, &image)
+                ("the log", Fate::Votes)
+                    if old_log_left || what == "cut in half" || what.contains("middle") =>
+                {
+                    copy(&data, &image);
+                    between_two_logs = numbered(&image.join("wal")).len() > 1;
                 }
                 // From the state, or by executing all blocks again.
                 ("the blocks" | "the state" | "the state without all blocks", Fate::Votes) => {

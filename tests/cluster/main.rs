@@ -16,6 +16,7 @@ mod ledgers;
 mod lifecycle;
 mod load;
 mod members;
+mod old_image;
 mod power;
 mod rates;
 mod recording;

@@ -1,9 +1,12 @@
 //! What a node records of itself replays in another process, byte for byte.
 
 use crate::harness::{Net, Place};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-fn recordings(place: &Place) -> Vec<PathBuf> {
+/// What replicas recorded if QUORATE_NODE__RECORD is this directory of the place, in the order of their starts.
+pub(crate) fn recordings(place: &Place) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(place.path("recordings")).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -52,6 +55,14 @@ fn what_replicas_recorded_under_load_with_a_kill_replays_byte_for_byte() {
         assert!(replayed["inputs"].as_u64() > Some(100), "{replayed}");
         assert!(replayed["signatures"].as_u64() > Some(10), "{replayed}");
         executed.push(replayed["executed"].as_u64().unwrap());
+        let shown = net.json(&["debug", "show", &path.to_string_lossy()]);
+        let inputs = shown["inputs"].as_array().unwrap();
+        assert_eq!(inputs.len() as u64, replayed["inputs"].as_u64().unwrap());
+        let signed = |from: &[Value]| from.iter().filter_map(|input| input["signed"].as_u64()).sum::<u64>();
+        assert!(Some(signed(inputs)) <= replayed["signatures"].as_u64(), "the start may sign too");
+        assert!(inputs.iter().all(|input| input["what"] != ""), "{shown}");
+        let others = inputs.iter().filter_map(|input| input["statement"]["signer"].as_u64());
+        assert!(others.collect::<BTreeSet<_>>().len() >= 2, "statements of the others came");
     }
     assert!(executed.iter().max() > Some(&20), "{executed:?}");
 
@@ -79,4 +90,8 @@ fn what_replicas_recorded_under_load_with_a_kill_replays_byte_for_byte() {
     let replayed = net.json(&["debug", "replay", &path.to_string_lossy()]);
     assert!(replayed["cut_bytes"].as_u64() > Some(0), "{replayed}");
     place.fail(&["debug", "replay", "no-such-file"], 1);
+    place.fail(&["debug", "show", "no-such-file"], 1);
+    let of_one = net.json(&["debug", "show", &path.to_string_lossy(), "--from", "1"]);
+    let of_one = of_one["inputs"].as_array().unwrap();
+    assert!(!of_one.is_empty() && of_one.iter().all(|input| input["from"] == 1), "{of_one:?}");
 }

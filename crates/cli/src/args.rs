@@ -359,6 +359,16 @@ pub(crate) enum Debug {
         after_help = "A node records every input of its core if node.record names a directory:\n  QUORATE_NODE__RECORD=/tmp/recordings quorate testnet up\n  quorate debug replay /tmp/recordings/FILE"
     )]
     Replay { file: PathBuf },
+    /// What came to a replica, from a recording: when, from whom, and whose statement it was
+    #[command(
+        after_help = "What member 2 was heard to say:\n  quorate debug show /tmp/recordings/FILE --from 2\n\nA message that its sender repeats comes once: a node drops it before its core sees it."
+    )]
+    Show {
+        file: PathBuf,
+        /// Only what this member sent
+        #[arg(long, value_name = "MEMBER")]
+        from: Option<u16>,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -156,6 +156,7 @@ const DOCUMENTS: &[(&str, Fields, Fields)] = &[
         ],
         &[],
     ),
+    ("debug.show", &[("member", "integer"), ("started_ms", "integer"), ("inputs", "objects")], &[]),
     ("receipt.verify", WRITTEN, &[("valid", "boolean"), ("ledger", "hash")]),
     (
         "verify",

@@ -23,6 +23,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub mod show;
+
 const VERSION: u32 = 3;
 
 /// Signatures in the order in which they were made.
@@ -257,6 +259,13 @@ struct Frames {
 }
 
 impl Frames {
+    fn open(path: &Path) -> Result<Self, ReplayError> {
+        let read = |error| ReplayError::Read(path.to_owned(), error);
+        let mut bytes = Vec::new();
+        File::open(path).map_err(read)?.read_to_end(&mut bytes).map_err(read)?;
+        Ok(Self { bytes, at: 0, count: 0 })
+    }
+
     fn next_bytes(&mut self) -> Option<&[u8]> {
         let head = self.bytes.get(self.at..self.at + 4)?;
         let length = u32::from_be_bytes(head.try_into().ok()?) as usize;
@@ -278,10 +287,7 @@ impl Frames {
 /// # Errors
 /// If the file cannot be read, or the core does something else than it did.
 pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
-    let read = |error| ReplayError::Read(path.to_owned(), error);
-    let mut bytes = Vec::new();
-    File::open(path).map_err(read)?.read_to_end(&mut bytes).map_err(read)?;
-    let mut frames = Frames { bytes, at: 0, count: 0 };
+    let mut frames = Frames::open(path)?;
     let mut replayer = Replayer::start(&mut frames)?;
     let mut replayed = 0;
     let mut end = frames.at;
@@ -308,6 +314,16 @@ struct Replayer {
     replica: Replica<ReplaySigner>,
 }
 
+/// The ledger of a recording.
+fn trusted(version: u32, genesis_text: &str) -> Result<TrustRoot, ReplayError> {
+    let malformed = |why: String| ReplayError::Malformed(0, why);
+    if version != VERSION {
+        return Err(malformed(format!("version {version}, this program reads {VERSION}")));
+    }
+    let genesis = genesis_file::parse(genesis_text).map_err(|error| malformed(error.to_string()))?;
+    TrustRoot::from_genesis(genesis).map_err(|error| malformed(error.to_string()))
+}
+
 fn now((monotonic, wall): (u64, u64)) -> Now {
     Now { monotonic: Monotonic(monotonic), wall: Wall(wall) }
 }
@@ -319,11 +335,7 @@ impl Replayer {
         let (start, found) = frames.next(decode::<StartFrame>)?.ok_or_else(missing)?;
         let (made, digest) = frames.next(decode::<OutcomeFrame>)?.ok_or_else(missing)?;
         let (version, genesis_text, (epoch, seats), (me, may_vote), nonce, at) = start;
-        if version != VERSION {
-            return Err(malformed(format!("version {version}, this program reads {VERSION}")));
-        }
-        let genesis = genesis_file::parse(&genesis_text).map_err(|error| malformed(error.to_string()))?;
-        let trust = TrustRoot::from_genesis(genesis).map_err(|error| malformed(error.to_string()))?;
+        let trust = trusted(version, &genesis_text)?;
         let (records, executed, batches, certified, headers, (outlook, disputed)) = found;
         let cache = Cache::new(1 << 16);
         let members = seats.members(trust.ledger(), epoch).map_err(|error| malformed(error.to_string()))?;
