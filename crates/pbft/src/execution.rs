@@ -106,16 +106,22 @@ impl<S: Signer> Replica<S> {
         Verdict::Accepted
     }
 
-    /// T1: slots that a later proven checkpoint has overtaken come again as blocks, when it is their turn: kept, they would
-    /// pile up for as long as the transfer lasts.
+    /// T1: slots that a later proven checkpoint has overtaken come again as blocks, with their certificates, when it is their turn: kept,
+    /// they would pile up for as long as the transfer lasts, and so would the ATTESTs of them.
     pub(crate) fn drop_overtaken_slots(&mut self) {
-        let base = self.base.base();
-        let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64).max(self.delivered);
+        let overtaken = self.overtaken();
         let before = self.slots.len();
-        self.slots.retain(|seq, _| *seq <= near || *seq > base);
+        self.slots.retain(|seq, _| !overtaken.contains(seq));
         if self.slots.len() < before {
             hit("overtaken slots are dropped");
         }
+        self.attestations.tallies.retain(|seq, _| !overtaken.contains(seq));
+    }
+
+    /// The slots up to base that it will not be their turn for a while yet.
+    fn overtaken(&self) -> std::ops::RangeInclusive<Seq> {
+        let near = self.executed.plus(2 * limits::FETCH_BLOCKS as u64).max(self.delivered);
+        near.next()..=self.base.base()
     }
 
     /// C2: a request leaves custody when it is in an executed block, its number is used, or it expired.
@@ -218,7 +224,7 @@ impl<S: Signer> Replica<S> {
         if self.attestations.holds(seq) {
             return Verdict::Ignored(Ignored::Duplicate);
         }
-        if seq > self.window_end() {
+        if seq > self.window_end() || self.overtaken().contains(&seq) {
             return Verdict::Ignored(Ignored::TooFarAhead);
         }
         let tally = self.attestations.tallies.entry(seq).or_default();

@@ -340,18 +340,20 @@ pub fn recover<D: Disk>(
     }
     not_cut_short(&records, machine.height(), window)?;
     let verified = verify_records(members, verifier, records)?;
+    // Whoever is in an epoch that begins after what it executed votes on none of it, though the log calls nothing of this epoch stable.
+    let settled = if machine.height() < members.after() { machine.height() } else { stable };
     // What is further below is proven by the headers up to a checkpoint (M8).
     let far_below = stable.minus(limits::RECENT_BLOCKS as u64);
     // What the members of a former epoch did not certify, these cannot: the end of that epoch proves it.
     let certified = blocks.certified().max(far_below).max(members.after()).min(machine.height());
-    let first = stable.min(certified).next();
+    let first = settled.min(certified).next();
     let (mut batches, mut headers) = (Vec::new(), Vec::new());
     // The stable checkpoint's own header is compared too (K4).
     let mut height = if first > Seq::new(1) { first.previous() } else { first };
     while height <= machine.height() {
         if let Some(header) = blocks.header(height)? {
             headers.push((height, header_hash(&header)));
-            if height > stable {
+            if height > settled {
                 batches.push((height, header.batch_digest));
             }
         }

@@ -98,6 +98,23 @@ fn g2_who_was_down_while_an_epoch_ended_follows() {
     busy_until(&mut world, "it votes", |world| world.answered > before + 10);
 }
 
+/// Found by seed 300165 of a harder drawing: it knows of the next epoch before it has executed the end of the one before, and restarts.
+#[test]
+fn m1_who_begins_an_epoch_ahead_of_its_blocks_does_not_take_all_of_them_into_memory() {
+    let mut world = loaded(5);
+    busy_until(&mut world, "many blocks", |world| world.status(3).executed.get() > 200);
+    world.cut.insert(id(3));
+    rotate(&mut world, 0, 1);
+    world.cluster.follow(id(3), id(0));
+    world.restart(id(3));
+    // The world looks at the sizes of all collections at every step.
+    world.step();
+    let status = world.status(3);
+    assert!(status.epoch == Epoch::new(1) && status.executed < status.base, "{status:?}");
+    world.cut.clear();
+    busy_until(&mut world, "it follows", |world| everyone_in(world, 1));
+}
+
 #[test]
 fn d1_power_cuts_around_the_end_of_an_epoch() {
     for seed in 0..30 {
