@@ -145,9 +145,14 @@ impl<D: Disk> BlockStore<D> {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
             if end < bytes.len() {
+                // Durable at once: another power cut could bring back what stood here, behind what is written in its place.
                 store.disk.truncate(&name_of(file), end as u64)?;
+                store.disk.sync(&name_of(file))?;
                 torn = true;
             }
+        }
+        if torn {
+            store.disk.sync_directory()?;
         }
         store.advance_certified();
         Ok(store)

@@ -299,6 +299,36 @@ fn a_store_goes_on_after_a_block_that_it_never_had() {
     assert_eq!((stands(&reopened), given(&reopened, 21, 5)), ((21, 21, 21), vec![(21, 0, 21)]));
 }
 
+/// Seed 302278 of a harder drawing: the power cut that lost a block left the certificate behind it, and the next one brought it back, behind
+/// another block, which a failing memory had made.
+#[test]
+fn k4_a_certificate_that_outlived_its_block_proves_no_other() {
+    let disk = SimulatedDisk::new();
+    let mut written = one_block_a_file(&disk, 3, &[1, 2, 3]);
+    written.append(block(4)).unwrap();
+    written.offset = FILE_BYTES;
+    written.append_certificate(certificate(4)).unwrap();
+    drop(written);
+    // Of operations on the directory there are few, and a block has more bytes.
+    let is_write = |size: usize| size > 8;
+    let mut writes = 0;
+    disk.crash(|size| {
+        writes += usize::from(is_write(size));
+        if is_write(size) && writes == 1 { 8 } else { size }
+    });
+    assert_eq!(writes, 2, "a block, and its certificate in the next file");
+    let mut reopened = open(&disk);
+    assert_eq!(reopened.tip(), Seq::new(3));
+    let mut other = block(4);
+    other.block.header.state_root = Digest([9; 32]);
+    reopened.append(other.clone()).unwrap();
+    drop(reopened);
+    disk.crash(|size| if is_write(size) { size } else { 0 });
+    let reopened = open(&disk);
+    assert_eq!(reopened.block(Seq::new(4)).unwrap(), Some(other));
+    assert_eq!((reopened.proven(), reopened.certificate(Seq::new(4)).unwrap()), (Seq::new(3), None));
+}
+
 /// Power is cut at every operation of the disk in turn: the store begins where it did or where it shall, and misses nothing after that.
 #[test]
 fn pruning_is_all_or_nothing() {
