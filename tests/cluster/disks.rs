@@ -2,7 +2,7 @@
 //! contradicts its word. The others go on all the while.
 
 use crate::by_hand::Nodes;
-use crate::harness::{Net, Place, until};
+use crate::harness::{Net, Place, copy, until};
 use crate::judge::trust;
 use crate::load::Load;
 use quorate_crypto::sha256;
@@ -91,20 +91,6 @@ const DAMAGES: [(&str, Damage); 5] = [
     ("empty", empty),
     ("missing", remove),
 ];
-
-fn copy(from: &Path, to: &Path) {
-    let _ = std::fs::remove_dir_all(to);
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (entry, target) = (entry.unwrap().path(), to.to_owned());
-        let target = target.join(entry.file_name().unwrap());
-        if entry.is_dir() {
-            copy(&entry, &target);
-        } else {
-            std::fs::copy(&entry, &target).unwrap();
-        }
-    }
-}
 
 /// The numbered files of a directory, the newest last.
 fn numbered(directory: &Path) -> Vec<PathBuf> {

@@ -195,3 +195,18 @@ pub(crate) fn appears(path: &Path, child: &mut Child) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Puts a copy of a directory in the place of another, if that is there.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, target) = (entry.unwrap().path(), to.to_owned());
+        let target = target.join(entry.file_name().unwrap());
+        if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            std::fs::copy(&entry, &target).unwrap();
+        }
+    }
+}

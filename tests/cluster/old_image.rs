@@ -1,9 +1,9 @@
 //! A replica that is put back to an old image of its disk, on the wire: what it received and what others received of it.
 
-use crate::harness::{Net, Place, all_equal, until};
+use crate::harness::{Net, Place, all_equal, copy, until};
 use crate::recording::recordings;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 /// A recording of each start of a member.
@@ -30,11 +30,6 @@ fn said_by(received: &Value, signer: usize) -> Vec<u64> {
     let inputs = received["inputs"].as_array().unwrap();
     let by_signer = |input: &&Value| input["from"] == signer && input["statement"]["signer"] == signer;
     inputs.iter().filter(by_signer).map(|input| input["at_ms"].as_u64().unwrap()).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    let copied = std::process::Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
 }
 
 /// Three of four are up. One of them left the view and told the second one alone, then was put back to before that. The third one, the
@@ -79,7 +74,6 @@ fn d6_an_old_image_says_nothing_while_who_knows_better_is_slow() {
     assert!(!left(primary));
 
     net.succeed(&["testnet", "kill", &one]);
-    std::fs::remove_dir_all(&data).unwrap();
     copy(&image, &data);
     net.succeed(&["testnet", "heal"]);
     net.succeed(&["testnet", "partition", &format!("{primary}|{knows}")]);

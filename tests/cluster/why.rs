@@ -1,6 +1,6 @@
 //! `quorate why` of testnets to which something was done.
 
-use crate::harness::{Net, Place, all_equal, until};
+use crate::harness::{Net, Place, all_equal, copy, until};
 use serde_json::Value;
 use std::process::{Child, Stdio};
 
@@ -345,7 +345,6 @@ fn a_replica_that_forgot_its_votes_is_named() {
     net.succeed(&["testnet", "start", "2"]);
     until("all have executed it", || all_equal(&net));
     net.succeed(&["testnet", "kill", "1"]);
-    std::fs::remove_dir_all(&data).unwrap();
     copy(&old, &data);
     net.succeed(&["testnet", "start", "1"]);
     let (exit, document) = until_found(&net, &[("node1", "learner")]);
@@ -353,17 +352,4 @@ fn a_replica_that_forgot_its_votes_is_named() {
     // It takes no transactions, and still tells what became of one.
     let again = ["-e", endpoint, "--genesis", "genesis.toml", "tx", "submit", "--hex", hex];
     assert_eq!(net.json(&again)["txid"], signed["txid"]);
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
