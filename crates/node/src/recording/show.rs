@@ -121,10 +121,11 @@ fn statement_of(message: &Message) -> Option<&SignedStatement> {
 }
 
 fn in_words(message: &Message) -> String {
-    if let Some(signed) = statement_of(message) {
-        return of_statement(signed);
-    }
     match message {
+        Message::Proposal(proposal) => of_statement(&proposal.pre_prepare),
+        Message::Vote(signed) => of_statement(signed),
+        Message::ViewChange(view_change) => of_statement(&view_change.statement),
+        Message::NewView(new_view) => of_statement(&new_view.statement),
         Message::CommitCertificate(certificate) => format!("commit certificate of slot {}", certificate.seq),
         Message::BlockCertificate(certificate) => format!("certificate of block {}", certificate.height),
         Message::Body(batch) => format!("a batch of {} transactions", batch.transactions.len()),
@@ -135,9 +136,6 @@ fn in_words(message: &Message) -> String {
         Message::StateParts(state) => format!("parts of the state after block {}", state.header.height),
         Message::StateLeaves(leaves) => {
             format!("part {} of the state after block {}", leaves.index, leaves.height)
-        }
-        Message::Proposal(_) | Message::Vote(_) | Message::ViewChange(_) | Message::NewView(_) => {
-            String::new()
         }
     }
 }
